@@ -1,0 +1,7 @@
+//! The BigchainDB node: everything of the ledger that touches the world.
+//!
+//! Directions of imports: `web, ws, pipeline -> chain -> store (trait) -> ledger`. Only [`app`] names a concrete store.
+
+pub mod app;
+pub mod chain;
+pub mod store;

@@ -1,0 +1,3 @@
+//! The BigchainDB node.
+
+fn main() {}
