@@ -34,7 +34,12 @@ pub struct BlockHeader {
 
 impl Block {
     /// Makes and signs a block. `timestamp` in Unix seconds.
-    pub fn create(_transactions: Vec<Arc<Transaction>>, _voters: &[PublicKey], _timestamp: u64, _key: &PrivateKey) -> Self {
+    pub fn create(
+        _transactions: Vec<Arc<Transaction>>,
+        _voters: &[PublicKey],
+        _timestamp: u64,
+        _key: &PrivateKey,
+    ) -> Self {
         todo!()
     }
 

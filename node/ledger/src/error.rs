@@ -77,7 +77,9 @@ impl Invalid {
         match self {
             Self::Schema(_) => "SchemaValidationError",
             Self::TransactionHash { .. } | Self::BlockHash { .. } => "InvalidHash",
-            Self::FulfillmentUnparsable | Self::Signature | Self::Unsigned(_) | Self::BlockSignature => "InvalidSignature",
+            Self::FulfillmentUnparsable | Self::Signature | Self::Unsigned(_) | Self::BlockSignature => {
+                "InvalidSignature"
+            }
             Self::Amount(_) => "AmountError",
             Self::InputDoesNotExist { .. } => "InputDoesNotExist",
             Self::TransactionNotInValidBlock { .. } => "TransactionNotInValidBlock",
@@ -114,9 +116,7 @@ impl fmt::Display for Invalid {
             }
             Self::AlreadySpent { transaction_id } => write!(f, "input `{transaction_id}` was already spent"),
             Self::SpentTwiceWithin { id } => write!(f, "tx \"{id}\" spends inputs twice"),
-            Self::AssetIdsDiffer => {
-                f.write_str("All inputs of all transactions passed need to have the same asset id")
-            }
+            Self::AssetIdsDiffer => f.write_str("All inputs of all transactions passed need to have the same asset id"),
             Self::AssetIdMismatch => {
                 f.write_str("The asset id of the input does not match the asset id of the transaction")
             }
