@@ -4,4 +4,5 @@
 
 pub mod app;
 pub mod chain;
+pub mod events;
 pub mod store;
