@@ -2,6 +2,8 @@
 //!
 //! The HTTP API and the pipelines ask here and never the store's look-ups directly.
 
+mod facts;
+
 use std::sync::Arc;
 
 use ledger::block::Block;
@@ -12,8 +14,13 @@ use ledger::facts::TxStatus;
 use ledger::ids::{BlockId, OutputRef, PublicKey, TxId};
 use ledger::rules::Rules;
 use ledger::transaction::{Operation, Transaction};
+use ledger::validate::{self, Verdict};
 
-use crate::store::{FoundAsset, Rejection, Store, StoreError, StoredVote};
+use crate::clock::Clock;
+use crate::federation::Federation;
+use crate::store::{BacklogEntry, FoundAsset, Located, Rejection, Store, StoreError, StoredVote};
+
+pub use facts::{Purpose, status_of};
 
 /// A signature check that several threads share.
 pub type SharedVerifier = Arc<dyn Verifier + Send + Sync>;
@@ -32,71 +39,184 @@ pub enum SubmitError {
     },
 }
 
+/// Signatures that are checked where the request is handled; more go to the blocking pool.
+const SIGNATURES_INLINE: usize = 8;
+
+/// What a [`Chain`] is made of.
+pub struct ChainParts {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The ledger's consensus rules.
+    pub rules: Rules,
+    /// Signature checks.
+    pub verifier: SharedVerifier,
+    /// Who shares the ledger.
+    pub federation: Federation,
+    /// Time.
+    pub clock: Clock,
+    /// Backlog entries beyond which nothing more is taken in.
+    pub backlog_limit: usize,
+}
+
 /// One ledger as one node sees it.
 pub struct Chain {
     store: Arc<dyn Store>,
     rules: Rules,
     verifier: SharedVerifier,
-    node: PublicKey,
+    federation: Federation,
+    clock: Clock,
+    backlog_limit: usize,
 }
 
 impl Chain {
+    /// Puts the parts together.
+    pub fn new(parts: ChainParts) -> Self {
+        let ChainParts { store, rules, verifier, federation, clock, backlog_limit } = parts;
+        Self { store, rules, verifier, federation, clock, backlog_limit }
+    }
+
+    /// The database, for the pipelines' writes and feeds.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Who shares the ledger.
+    pub fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// Signature checks.
+    pub fn verifier(&self) -> &SharedVerifier {
+        &self.verifier
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
     /// Checks a transaction against the ledger and writes it to the backlog; durable when this returns.
-    pub async fn submit(&self, _tx: Arc<Transaction>) -> Result<(), SubmitError> {
-        todo!()
+    pub async fn submit(&self, tx: Arc<Transaction>) -> Result<(), SubmitError> {
+        let waiting = self.store.backlog_len();
+        if waiting >= self.backlog_limit {
+            return Err(SubmitError::Busy {
+                reason: format!("{waiting} transactions wait for a block already: send it again in a moment"),
+                retry_after: 1,
+            });
+        }
+        match self.judge(&tx, Purpose::Admission).await.map_err(busy)? {
+            Verdict::Valid => {}
+            Verdict::Invalid(broken) => return Err(SubmitError::Invalid(broken)),
+            Verdict::Undetermined(reason) => return Err(SubmitError::Busy { reason, retry_after: 1 }),
+        }
+        let entry = BacklogEntry { assignee: self.federation.assignee(&tx), transaction: tx, assigned_at: self.now() };
+        self.store.write_backlog(vec![entry]).await.map_err(busy)
+    }
+
+    /// Gathers the facts and applies the rules.
+    pub async fn judge(&self, tx: &Arc<Transaction>, purpose: Purpose<'_>) -> Result<Verdict, StoreError> {
+        let facts = facts::gather(self.store.as_ref(), std::slice::from_ref(tx), purpose).await?;
+        let facts = facts.into_iter().next().unwrap_or_default();
+        if tx.signature_count() > SIGNATURES_INLINE {
+            let (tx, verifier) = (tx.clone(), self.verifier.clone());
+            // The verdict is remembered inside; a task that was cancelled at shutdown only means it is computed below.
+            let _ = tokio::task::spawn_blocking(move || tx.signatures_valid(verifier.as_ref())).await;
+        }
+        Ok(validate::transaction(tx, &facts, self.rules, self.verifier.as_ref()))
+    }
+
+    /// The same for many at once: one batch of look-ups, the checks on a thread that may compute for long.
+    pub async fn judge_all(
+        &self,
+        transactions: &[Arc<Transaction>],
+        purpose: Purpose<'_>,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        let facts = facts::gather(self.store.as_ref(), transactions, purpose).await?;
+        let (transactions, verifier, rules) = (transactions.to_vec(), self.verifier.clone(), self.rules);
+        tokio::task::spawn_blocking(move || {
+            let judged = transactions.iter().zip(&facts);
+            judged.map(|(tx, facts)| validate::transaction(tx, facts, rules, verifier.as_ref())).collect()
+        })
+        .await
+        .map_err(|e| StoreError::Unavailable(format!("the check was cut off: {e}")))
+    }
+
+    async fn located(&self, id: &TxId) -> Result<Option<Located>, StoreError> {
+        Ok(self.store.locate(std::slice::from_ref(id)).await?.into_iter().next().flatten())
     }
 
     /// A transaction of a valid block.
-    pub async fn transaction(&self, _id: &TxId) -> Result<Option<Arc<Transaction>>, StoreError> {
-        todo!()
+    pub async fn transaction(&self, id: &TxId) -> Result<Option<Arc<Transaction>>, StoreError> {
+        let located = self.located(id).await?;
+        Ok(located.filter(|l| status_of(l) == Some(TxStatus::Valid)).map(|l| l.transaction))
     }
 
     /// Where the federation stands with a transaction; `None`: unknown, or only in invalid blocks.
-    pub async fn transaction_status(&self, _id: &TxId) -> Result<Option<TxStatus>, StoreError> {
-        todo!()
+    pub async fn transaction_status(&self, id: &TxId) -> Result<Option<TxStatus>, StoreError> {
+        Ok(self.located(id).await?.as_ref().and_then(status_of))
     }
 
     /// Valid transactions of an asset: its CREATE and/or its TRANSFERs.
     pub async fn transactions_of_asset(
         &self,
-        _asset: &TxId,
-        _operation: Option<Operation>,
+        asset: &TxId,
+        operation: Option<Operation>,
     ) -> Result<Vec<Arc<Transaction>>, StoreError> {
-        todo!()
+        let mut found = Vec::new();
+        if operation != Some(Operation::Transfer) {
+            let create = self.transaction(asset).await?;
+            found.extend(create.filter(|tx| tx.operation() == Operation::Create));
+        }
+        if operation != Some(Operation::Create) {
+            found.extend(self.store.transfers_of(asset).await?);
+        }
+        Ok(found)
     }
 
-    /// Outputs that a key owns; `spent` filters.
-    pub async fn outputs(&self, _owner: &PublicKey, _spent: Option<bool>) -> Result<Vec<OutputRef>, StoreError> {
-        todo!()
+    /// Outputs that a key owns; `spent` filters. Undecided transactions count, as owners and as spenders.
+    pub async fn outputs(&self, owner: &PublicKey, spent: Option<bool>) -> Result<Vec<OutputRef>, StoreError> {
+        let owned = self.store.outputs_of(owner).await?;
+        let Some(spent) = spent else { return Ok(owned) };
+        let spenders = self.store.spenders(&owned).await?;
+        let kept = owned.into_iter().zip(&spenders).filter(|(_, spenders)| {
+            let in_blocks = |s: &Located| matches!(status_of(s), Some(TxStatus::Valid | TxStatus::Undecided));
+            spenders.iter().any(in_blocks) == spent
+        });
+        Ok(kept.map(|(output, _)| output).collect())
     }
 
     /// Blocks that hold a transaction; `status` filters.
-    pub async fn blocks_of(&self, _id: &TxId, _status: Option<BlockStatus>) -> Result<Vec<BlockId>, StoreError> {
-        todo!()
+    pub async fn blocks_of(&self, id: &TxId, status: Option<BlockStatus>) -> Result<Vec<BlockId>, StoreError> {
+        let blocks = self.located(id).await?.map(|l| l.blocks).unwrap_or_default();
+        Ok(blocks.into_iter().filter(|b| status.is_none_or(|s| s == b.status)).map(|b| b.block).collect())
     }
 
     /// One block, whatever its status.
-    pub async fn block(&self, _id: &BlockId) -> Result<Option<Arc<Block>>, StoreError> {
-        todo!()
+    pub async fn block(&self, id: &BlockId) -> Result<Option<Arc<Block>>, StoreError> {
+        Ok(self.store.block(id).await?.map(|stored| stored.block))
     }
 
     /// A block's status.
-    pub async fn block_status(&self, _id: &BlockId) -> Result<Option<BlockStatus>, StoreError> {
-        todo!()
+    pub async fn block_status(&self, id: &BlockId) -> Result<Option<BlockStatus>, StoreError> {
+        Ok(self.store.block(id).await?.map(|stored| stored.status))
     }
 
     /// All votes on a block, unverified.
-    pub async fn votes(&self, _block: &BlockId) -> Result<Vec<StoredVote>, StoreError> {
-        todo!()
+    pub async fn votes(&self, block: &BlockId) -> Result<Vec<StoredVote>, StoreError> {
+        Ok(self.store.votes(std::slice::from_ref(block)).await?.into_iter().next().unwrap_or_default())
     }
 
     /// Assets of valid transactions by text; `limit` 0: all.
-    pub async fn search_assets(&self, _query: &str, _limit: usize) -> Result<Vec<FoundAsset>, StoreError> {
-        todo!()
+    pub async fn search_assets(&self, query: &str, limit: usize) -> Result<Vec<FoundAsset>, StoreError> {
+        self.store.search_assets(query, limit).await
     }
 
     /// Why a transaction was dropped from the backlog.
-    pub async fn rejection(&self, _id: &TxId) -> Result<Option<Rejection>, StoreError> {
-        todo!()
+    pub async fn rejection(&self, id: &TxId) -> Result<Option<Rejection>, StoreError> {
+        self.store.rejection(id).await
     }
+}
+
+fn busy(error: StoreError) -> SubmitError {
+    SubmitError::Busy { reason: format!("{error}; the outcome is unknown, sending it again is safe"), retry_after: 2 }
 }

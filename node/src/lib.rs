@@ -4,5 +4,8 @@
 
 pub mod app;
 pub mod chain;
+pub mod clock;
 pub mod events;
+pub mod federation;
 pub mod store;
+pub mod verifier;

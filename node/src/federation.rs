@@ -1,0 +1,74 @@
+//! The nodes that share a ledger, as this one knows them.
+
+use ledger::ids::{PublicKey, TxId};
+use ledger::transaction::{Operation, Transaction};
+
+/// Keys of a federation, this node's own included, sorted and without repeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Federation {
+    node: PublicKey,
+    keys: Vec<PublicKey>,
+}
+
+impl Federation {
+    /// This node and the `keyring` of all the others (its own key may be among them).
+    pub fn new(node: PublicKey, keyring: &[PublicKey]) -> Self {
+        let mut keys = keyring.to_vec();
+        keys.push(node);
+        keys.sort_unstable();
+        keys.dedup();
+        Self { node, keys }
+    }
+
+    /// This node.
+    pub fn node(&self) -> PublicKey {
+        self.node
+    }
+
+    /// Everybody, this node included.
+    pub fn keys(&self) -> &[PublicKey] {
+        &self.keys
+    }
+
+    /// Who puts a transaction into a block: CREATEs stay here, the TRANSFERs of one asset meet at one node, so that
+    /// conflicting ones are seen by the same eyes.
+    pub fn assignee(&self, tx: &Transaction) -> PublicKey {
+        let asset: Option<TxId> = match tx.operation() {
+            Operation::Transfer => tx.asset_id().parse().ok(),
+            Operation::Create | Operation::Genesis => None,
+        };
+        match asset {
+            Some(asset) => {
+                let [a, b, c, d, ..] = *asset.as_bytes();
+                let place = u32::from_be_bytes([a, b, c, d]) as usize % self.keys.len();
+                self.keys[place]
+            }
+            None => self.node,
+        }
+    }
+
+    /// Who is tried next when `current` sleeps: the key after it, never `current` itself unless it is alone.
+    pub fn next_assignee(&self, current: &PublicKey) -> PublicKey {
+        let after = self.keys.partition_point(|key| key <= current);
+        self.keys[after % self.keys.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> PublicKey {
+        PublicKey::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn the_next_assignee_is_another_node_even_if_the_current_one_left() {
+        let federation = Federation::new(key(3), &[key(1), key(5), key(3)]);
+        assert_eq!(federation.keys(), [key(1), key(3), key(5)]);
+        for (current, next) in [(1, 3), (3, 5), (5, 1), (4, 5), (9, 1), (0, 1)] {
+            assert_eq!(federation.next_assignee(&key(current)), key(next), "after {current}");
+        }
+        assert_eq!(Federation::new(key(3), &[]).next_assignee(&key(3)), key(3));
+    }
+}
