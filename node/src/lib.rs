@@ -7,5 +7,7 @@ pub mod chain;
 pub mod clock;
 pub mod events;
 pub mod federation;
+pub mod metrics;
+pub mod pipeline;
 pub mod store;
 pub mod verifier;

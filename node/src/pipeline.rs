@@ -1,0 +1,117 @@
+//! Stages between the backlog and a decision. Each is one named task that pulls from a feed, so the next stage's pace
+//! bounds the one before: nothing queues outside the store.
+//!
+//! `block`: backlog -> block. `vote`: block -> vote. `election`: vote -> decision, event or requeue.
+//! `stale`: wakes transactions whose assignee sleeps. A stage that ends is a fault of the process: see [`spawn`].
+
+pub mod block;
+pub mod election;
+pub mod stale;
+pub mod vote;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::crypto::PrivateKey;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::chain::Chain;
+use crate::events::Events;
+use crate::metrics::Metrics;
+use crate::store::StoreError;
+
+/// What every stage is given.
+#[derive(Clone)]
+pub struct Context {
+    /// The ledger.
+    pub chain: Arc<Chain>,
+    /// This node's key, for blocks and votes.
+    pub key: Arc<PrivateKey>,
+    /// Where valid blocks are announced.
+    pub events: Events,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Sizes and times.
+    pub tuning: Tuning,
+    /// Counts decisions: what waits for one wakes up.
+    pub decided: watch::Sender<u64>,
+}
+
+/// Sizes and times of the stages.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Transactions in a block at most (1.0.1: 1,000).
+    pub block_transactions: usize,
+    /// Bytes of transactions in a block at most; MongoDB's documents end at 16 MB.
+    pub block_bytes: usize,
+    /// How long a block waits for more after its first transaction.
+    pub block_wait: Duration,
+    /// After how long a waiting transaction is given to another node.
+    pub reassign_delay: Duration,
+    /// How often that is looked at.
+    pub stale_interval: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            block_transactions: 1000,
+            block_bytes: 8 << 20,
+            block_wait: Duration::from_millis(40),
+            reassign_delay: Duration::from_secs(120),
+            stale_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How a stage ended.
+pub type StageEnd = (&'static str, Result<(), StoreError>);
+
+/// Starts the four stages. Each runs until `stop` turns true, finishing what it has begun; one that ends before is a
+/// fault that the caller must end the process for.
+pub fn spawn(context: &Context, stop: &watch::Receiver<bool>) -> JoinSet<StageEnd> {
+    let mut stages = JoinSet::new();
+    stages.spawn(named("block", block::run(context.clone(), stop.clone())));
+    stages.spawn(named("vote", vote::run(context.clone(), stop.clone())));
+    stages.spawn(named("election", election::run(context.clone(), stop.clone())));
+    stages.spawn(named("stale", stale::run(context.clone(), stop.clone())));
+    stages
+}
+
+async fn named(name: &'static str, stage: impl Future<Output = Result<(), StoreError>>) -> StageEnd {
+    (name, stage.await)
+}
+
+/// Waits for a feed's next batch, or for the order to stop (`None`).
+async fn next<T>(
+    feed: impl Future<Output = Result<T, StoreError>>,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Option<T>, StoreError> {
+    tokio::select! {
+        biased;
+        batch = feed => batch.map(Some),
+        // A sender that is gone also means: stop.
+        _ = stop.wait_for(|stop| *stop) => Ok(None),
+    }
+}
+
+/// Repeats what a database that is away for a moment refused, with growing pauses. Other errors end the stage.
+async fn patiently<T, F, Fut>(what: &'static str, stop: &watch::Receiver<bool>, mut attempt: F) -> Result<T, StoreError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, StoreError>>,
+{
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match attempt().await {
+            Err(StoreError::Unavailable(reason)) if !*stop.borrow() => {
+                tracing::warn!(what, reason, pause_ms = pause.as_millis() as u64, "database unavailable, trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            other => return other,
+        }
+    }
+}

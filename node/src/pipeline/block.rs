@@ -1,0 +1,261 @@
+//! Backlog -> block.
+//!
+//! Takes what is assigned to this node, judges it, and packs what is valid. Three other outcomes: already in a block
+//! (leaves the backlog), invalid for good (leaves it with the reason kept), or not yet (an input or a rival is in an
+//! undecided block: waits for the next decision).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ledger::block::Block;
+use ledger::election::BlockStatus;
+use ledger::error::Invalid;
+use ledger::facts::TxStatus;
+use ledger::ids::{OutputRef, TxId};
+use ledger::transaction::{Operation, Transaction};
+use ledger::validate::Verdict;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Context, next, patiently};
+use crate::chain::{Purpose, status_of};
+use crate::store::{BacklogEntry, Batch, Position, Rejection, Result, StoreError};
+
+/// Transactions that wait for a decision at most; beyond, the stale monitor brings them back.
+const WAITING_LIMIT: usize = 10_000;
+
+/// Runs until told to stop.
+pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
+    let mut stage = Stage { context, position: None, waiting: Vec::new() };
+    let mut decided = stage.context.decided.subscribe();
+    while let Some(entries) = stage.collect(&mut decided, &mut stop).await? {
+        let packed = stage.sort_out(entries, &stop).await?;
+        if !packed.is_empty() {
+            stage.write(packed, &stop).await?;
+        }
+    }
+    Ok(())
+}
+
+struct Stage {
+    context: Context,
+    position: Option<Position>,
+    waiting: Vec<BacklogEntry>,
+}
+
+impl Stage {
+    /// The next entries to look at: new ones, gathered for at most `block_wait`, or all waiting ones after a decision.
+    async fn collect(
+        &mut self,
+        decided: &mut watch::Receiver<u64>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Option<Vec<BacklogEntry>>> {
+        let tuning = self.context.tuning;
+        let limit = tuning.block_transactions;
+        let store = self.context.chain.store().clone();
+        let first = {
+            let feed = store.backlog_feed(self.position.as_ref(), limit);
+            tokio::select! {
+                biased;
+                batch = next(feed, stop) => batch?,
+                Ok(()) = decided.changed(), if !self.waiting.is_empty() => {
+                    return Ok(Some(std::mem::take(&mut self.waiting)));
+                }
+            }
+        };
+        let Some(Batch { items: mut entries, position }) = first else { return Ok(None) };
+        self.position = Some(position);
+        let deadline = Instant::now() + tuning.block_wait;
+        let size = |entries: &[BacklogEntry]| entries.iter().map(|e| e.transaction.bytes().len()).sum::<usize>();
+        while entries.len() < limit && size(&entries) < tuning.block_bytes {
+            let feed = store.backlog_feed(self.position.as_ref(), limit - entries.len());
+            match timeout_at(deadline, next(feed, stop)).await {
+                Ok(batch) => {
+                    let Some(Batch { items, position }) = batch? else { break };
+                    entries.extend(items);
+                    self.position = Some(position);
+                }
+                Err(_) => break,
+            }
+        }
+        if !self.waiting.is_empty() && decided.has_changed().unwrap_or(false) {
+            decided.mark_unchanged();
+            entries.append(&mut self.waiting);
+        }
+        let me = self.context.chain.federation().node();
+        entries.retain(|entry| entry.assignee == me);
+        Ok(Some(entries))
+    }
+
+    /// Judges entries and acts on all outcomes but "goes into a block", which is returned.
+    async fn sort_out(
+        &mut self,
+        entries: Vec<BacklogEntry>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Vec<Arc<Transaction>>> {
+        let entries = self.renew(entries, stop).await?;
+        let chain = &self.context.chain;
+        let transactions: Vec<Arc<Transaction>> = entries.iter().map(|e| e.transaction.clone()).collect();
+        let ids: Vec<TxId> = transactions.iter().map(|tx| tx.id()).collect();
+        let located = patiently("locate", stop, || chain.store().locate(&ids)).await?;
+        let verdicts = patiently("judge", stop, || chain.judge_all(&transactions, Purpose::Mining)).await?;
+        let mut sorted = Sorted::default();
+        for ((entry, located), verdict) in entries.into_iter().zip(located).zip(verdicts) {
+            let tx = &entry.transaction;
+            let in_block = located.is_some_and(|l| l.blocks.iter().any(|b| b.status != BlockStatus::Invalid));
+            if in_block {
+                sorted.done.push(tx.id());
+            } else if tx.operation() == Operation::Genesis {
+                sorted.refuse(tx.id(), &Invalid::DuplicateGenesis, chain.now());
+            } else {
+                match verdict {
+                    Verdict::Valid => sorted.take(entry),
+                    Verdict::Undetermined(reason) => {
+                        tracing::warn!(transaction = %tx.id(), reason, "a transaction could not be judged yet");
+                        sorted.wait.push(entry);
+                    }
+                    Verdict::Invalid(broken) if self.may_change(&entry, &broken).await? => sorted.wait.push(entry),
+                    Verdict::Invalid(broken) => sorted.refuse(tx.id(), &broken, chain.now()),
+                }
+            }
+        }
+        self.settle(sorted, stop).await
+    }
+
+    async fn settle(&mut self, sorted: Sorted, stop: &watch::Receiver<bool>) -> Result<Vec<Arc<Transaction>>> {
+        let Sorted { packed, done, rejections, wait, .. } = sorted;
+        let store = self.context.chain.store();
+        if !done.is_empty() {
+            patiently("delete from the backlog", stop, || store.delete_backlog(&done)).await?;
+        }
+        if !rejections.is_empty() {
+            for rejection in &rejections {
+                tracing::info!(transaction = %rejection.transaction_id, reason = rejection.message, "rejected");
+                self.context.metrics.rejected(&rejection.class);
+            }
+            patiently("reject", stop, || store.reject(rejections.clone())).await?;
+        }
+        let room = WAITING_LIMIT.saturating_sub(self.waiting.len());
+        self.waiting.extend(wait.into_iter().take(room));
+        Ok(packed)
+    }
+
+    /// An assignment is a lease: one that is older than half the delay is renewed before it is used, so that two nodes
+    /// never put one transaction into a block each.
+    async fn renew(&self, entries: Vec<BacklogEntry>, stop: &watch::Receiver<bool>) -> Result<Vec<BacklogEntry>> {
+        let chain = &self.context.chain;
+        let now = chain.now();
+        let half = u64::try_from(self.context.tuning.reassign_delay.as_millis() / 2).unwrap_or(u64::MAX);
+        let (old, mut fresh): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.assigned_at.saturating_add(half) < now);
+        if !old.is_empty() {
+            let me = chain.federation().node();
+            let renewed = patiently("renew", stop, || chain.store().reassign(&old, me, now)).await?;
+            let renewed: HashSet<TxId> = renewed.into_iter().collect();
+            fresh.extend(
+                old.into_iter()
+                    .filter(|entry| renewed.contains(&entry.transaction.id()))
+                    .map(|entry| BacklogEntry { assigned_at: now, ..entry }),
+            );
+        }
+        Ok(fresh)
+    }
+
+    /// Whether a later decision may turn this "invalid" into a "valid": a rival or an input in an undecided block.
+    async fn may_change(&self, entry: &BacklogEntry, broken: &Invalid) -> Result<bool> {
+        let store = self.context.chain.store();
+        let outputs: Vec<OutputRef> = entry.transaction.spends().collect();
+        let undecided = |located: &crate::store::Located| status_of(located) == Some(TxStatus::Undecided);
+        match broken {
+            Invalid::AlreadySpent { .. } => {
+                let spenders = store.spenders(&outputs).await?;
+                let rivals = spenders.iter().flatten().filter(|s| s.transaction.id() != entry.transaction.id());
+                let mut alive = rivals.filter(|s| matches!(status_of(s), Some(TxStatus::Valid | TxStatus::Undecided)));
+                Ok(alive.all(undecided))
+            }
+            Invalid::TransactionNotInValidBlock { .. } => {
+                let inputs: Vec<TxId> = outputs.iter().map(|o| o.transaction_id).collect();
+                let located = store.locate(&inputs).await?;
+                Ok(located.iter().flatten().any(undecided))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn write(&self, mut transactions: Vec<Arc<Transaction>>, stop: &watch::Receiver<bool>) -> Result<()> {
+        let chain = &self.context.chain;
+        while !transactions.is_empty() {
+            let rest = split_off_beyond(&mut transactions, self.context.tuning.block_bytes);
+            let block = self.sign(transactions).await?;
+            let (id, n) = (block.id, block.transactions.len());
+            let begun = Instant::now();
+            patiently("write the block", stop, || chain.store().write_block(block.clone())).await?;
+            self.context.metrics.block_written(n, begun.elapsed());
+            tracing::debug!(block = %id, transactions = n, "Write new block");
+            transactions = rest;
+        }
+        Ok(())
+    }
+
+    /// Signs a block with an id that is new: the same transactions again (after an invalid block, within one second)
+    /// get a later timestamp, or they would inherit the old block's votes.
+    async fn sign(&self, transactions: Vec<Arc<Transaction>>) -> Result<Arc<Block>> {
+        let chain = &self.context.chain;
+        let mut timestamp = chain.now() / 1000;
+        loop {
+            let (key, voters) = (self.context.key.clone(), chain.federation().keys().to_vec());
+            let packed = transactions.clone();
+            let make = move || Block::create(packed, &voters, timestamp, &key);
+            let block = tokio::task::spawn_blocking(make)
+                .await
+                .map_err(|e| StoreError::Unavailable(format!("signing was cut off: {e}")))?;
+            if chain.store().block(&block.id).await?.is_none() {
+                return Ok(Arc::new(block));
+            }
+            timestamp += 1;
+        }
+    }
+}
+
+/// Cuts a list where its bytes pass the limit (the first stays, however large) and returns the rest.
+fn split_off_beyond(transactions: &mut Vec<Arc<Transaction>>, limit: usize) -> Vec<Arc<Transaction>> {
+    let mut bytes = 0;
+    let cut = transactions.iter().position(|tx| {
+        bytes += tx.bytes().len();
+        bytes > limit
+    });
+    cut.map_or_else(Vec::new, |cut| transactions.split_off(cut.max(1)))
+}
+
+/// Entries by what becomes of them.
+#[derive(Default)]
+struct Sorted {
+    packed: Vec<Arc<Transaction>>,
+    ids: HashSet<TxId>,
+    spent: HashSet<OutputRef>,
+    done: Vec<TxId>,
+    rejections: Vec<Rejection>,
+    wait: Vec<BacklogEntry>,
+}
+
+impl Sorted {
+    /// Into the block, unless it is there or a rival is: that one waits for the rival's decision.
+    fn take(&mut self, entry: BacklogEntry) {
+        let tx = &entry.transaction;
+        if self.ids.contains(&tx.id()) {
+            return;
+        }
+        if tx.spends().any(|output| self.spent.contains(&output)) {
+            self.wait.push(entry);
+            return;
+        }
+        self.spent.extend(tx.spends());
+        self.ids.insert(tx.id());
+        self.packed.push(entry.transaction);
+    }
+
+    fn refuse(&mut self, id: TxId, broken: &Invalid, at: u64) {
+        let class = broken.class().to_owned();
+        self.rejections.push(Rejection { transaction_id: id, class, message: broken.to_string(), at });
+    }
+}

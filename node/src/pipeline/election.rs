@@ -1,0 +1,89 @@
+//! Vote -> decision.
+//!
+//! A decision is recorded once. Valid: the block is announced. Invalid: its transactions go back to the backlog, for
+//! whoever is next in turn.
+
+use std::collections::HashSet;
+
+use ledger::block::Block;
+use ledger::election::{self, BlockStatus, Election};
+use ledger::ids::BlockId;
+use ledger::json;
+use tokio::sync::watch;
+
+use super::{Context, next, patiently};
+use crate::store::{BacklogEntry, Result, StoredVote};
+
+/// Votes taken from the feed at once.
+const BATCH: usize = 256;
+
+/// Runs until told to stop.
+pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
+    let store = context.chain.store().clone();
+    let mut position = None;
+    while let Some(batch) = next(store.vote_feed(position.as_ref(), BATCH), &mut stop).await? {
+        let mut seen = HashSet::new();
+        let blocks: Vec<BlockId> = batch.items.iter().map(|v| v.block).filter(|block| seen.insert(*block)).collect();
+        let votes = patiently("votes", &stop, || store.votes(&blocks)).await?;
+        for (id, votes) in blocks.iter().zip(&votes) {
+            decide(&context, id, votes, &stop).await?;
+        }
+        position = Some(batch.position);
+    }
+    Ok(())
+}
+
+async fn decide(context: &Context, id: &BlockId, votes: &[StoredVote], stop: &watch::Receiver<bool>) -> Result<()> {
+    let store = context.chain.store();
+    let Some(stored) = patiently("block", stop, || store.block(id)).await? else {
+        tracing::warn!(block = %id, "a vote for an unknown block is left aside");
+        return Ok(());
+    };
+    if stored.status != BlockStatus::Undecided {
+        return Ok(());
+    }
+    let block = stored.block;
+    let Some(election) = tally(context, &block, votes) else { return Ok(()) };
+    let valid = match election.status {
+        BlockStatus::Undecided => return Ok(()),
+        BlockStatus::Valid => true,
+        BlockStatus::Invalid => false,
+    };
+    let requeue = if valid { Vec::new() } else { requeue(context, &block) };
+    if !patiently("record the decision", stop, || store.decide(id, valid, requeue.clone())).await? {
+        return Ok(());
+    }
+    context.metrics.decided(valid, block.transactions.len());
+    context.decided.send_modify(|n| *n += 1);
+    if valid {
+        context.events.publish(block);
+    } else {
+        tracing::warn!(block = %id, transactions = block.transactions.len(), "a block was decided invalid");
+    }
+    Ok(())
+}
+
+fn tally(context: &Context, block: &Block, votes: &[StoredVote]) -> Option<Election> {
+    let chain = &context.chain;
+    let votes: Vec<_> = votes.iter().filter_map(|vote| json::parse(&vote.bytes).ok()).collect();
+    let federation = chain.federation().keys();
+    let verifier = chain.verifier().as_ref();
+    match election::tally(&block.id, &block.header.voters, federation, &votes, verifier) {
+        Ok(election) => Some(election),
+        Err(duplicate) => {
+            tracing::error!(block = %block.id, node = duplicate.node_pubkey, "a node voted twice: no decision");
+            None
+        }
+    }
+}
+
+fn requeue(context: &Context, block: &Block) -> Vec<BacklogEntry> {
+    let chain = &context.chain;
+    let assigned_at = chain.now();
+    let entry = |transaction: &std::sync::Arc<ledger::transaction::Transaction>| BacklogEntry {
+        assignee: chain.federation().assignee(transaction),
+        transaction: transaction.clone(),
+        assigned_at,
+    };
+    block.transactions.iter().map(entry).collect()
+}

@@ -1,0 +1,158 @@
+//! Block -> vote.
+//!
+//! Blocks are voted on one at a time, in the feed's order: each vote names the block voted on before. Only a broken rule
+//! makes an "invalid" vote; a fact that cannot be had makes the stage wait.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use ledger::block::Block;
+use ledger::election::BlockStatus;
+use ledger::error::Invalid;
+use ledger::ids::{BlockId, OutputRef};
+use ledger::validate::Verdict;
+use ledger::vote::Vote;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Context, next, patiently};
+use crate::chain::Purpose;
+use crate::store::{Result, StoredBlock};
+
+/// Blocks taken from the feed at once.
+const BATCH: usize = 16;
+
+/// Runs until told to stop.
+pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
+    let store = context.chain.store().clone();
+    let me = context.chain.federation().node();
+    let last = patiently("last vote", &stop, || store.last_vote(&me)).await?;
+    let (previous, last_timestamp) = match last {
+        Some(vote) => (vote.voting_for_block, vote.timestamp),
+        None => (patiently("genesis", &stop, || store.genesis()).await?.id, 0),
+    };
+    let mut stage = Stage { context, previous, last_timestamp, voted: HashSet::new() };
+    let mut position = None;
+    while let Some(batch) = next(store.block_feed(position.as_ref(), BATCH), &mut stop).await? {
+        for stored in batch.items {
+            stage.vote_on(&stored, &stop).await?;
+        }
+        position = Some(batch.position);
+    }
+    Ok(())
+}
+
+struct Stage {
+    context: Context,
+    previous: BlockId,
+    last_timestamp: u64,
+    /// Blocks with a vote of this node that may be undecided.
+    voted: HashSet<BlockId>,
+}
+
+impl Stage {
+    async fn vote_on(&mut self, stored: &StoredBlock, stop: &watch::Receiver<bool>) -> Result<()> {
+        let block = &stored.block;
+        let chain = self.context.chain.clone();
+        let me = chain.federation().node();
+        if stored.status != BlockStatus::Undecided || !block.header.voters.contains(&me.to_string()) {
+            return Ok(());
+        }
+        if self.has_vote(&block.id, stop).await? {
+            self.voted.insert(block.id);
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let Some(broken) = self.judge(block, stop).await? else { return Ok(()) };
+        if let Some(broken) = &broken {
+            tracing::warn!(block = %block.id, rule = broken.class(), reason = %broken, "voting against a block");
+        }
+        let timestamp = (chain.now() / 1000).max(self.last_timestamp);
+        let vote = Vote::create(block.id, self.previous, broken.is_none(), timestamp, &self.context.key);
+        patiently("write the vote", stop, || chain.store().write_vote(&vote)).await?;
+        self.previous = block.id;
+        self.last_timestamp = timestamp;
+        self.remember(block.id).await?;
+        self.context.metrics.voted(broken.is_none(), block.transactions.len(), begun.elapsed());
+        Ok(())
+    }
+
+    async fn has_vote(&self, block: &BlockId, stop: &watch::Receiver<bool>) -> Result<bool> {
+        let chain = &self.context.chain;
+        let me = chain.federation().node();
+        let votes = patiently("votes", stop, || chain.store().votes(std::slice::from_ref(block))).await?;
+        let votes = votes.iter().flatten().filter_map(|stored| Vote::from_bytes(&stored.bytes));
+        Ok(votes.into_iter().any(|vote| vote.node_pubkey == me && vote.signature_valid(chain.verifier().as_ref())))
+    }
+
+    /// Keeps the set small: what is decided meanwhile is known to the store.
+    async fn remember(&mut self, block: BlockId) -> Result<()> {
+        self.voted.insert(block);
+        if self.voted.len() > 1024 {
+            let mut open = HashSet::new();
+            for id in self.voted.drain() {
+                let stored = self.context.chain.store().block(&id).await?;
+                if stored.is_some_and(|s| s.status == BlockStatus::Undecided) {
+                    open.insert(id);
+                }
+            }
+            self.voted = open;
+        }
+        Ok(())
+    }
+
+    /// `Some(None)`: all rules hold; `Some(Some(rule))`: the first broken one; `None`: told to stop before a fact came.
+    async fn judge(&self, block: &Block, stop: &watch::Receiver<bool>) -> Result<Option<Option<Invalid>>> {
+        let chain = &self.context.chain;
+        if let Err(broken) = block.check(chain.federation().keys(), chain.verifier().as_ref()) {
+            return Ok(Some(Some(broken)));
+        }
+        if let Some(broken) = self.repeated(block, stop).await? {
+            return Ok(Some(Some(broken)));
+        }
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let purpose = Purpose::Voting { voted: &self.voted };
+            let verdicts = patiently("judge", stop, || chain.judge_all(&block.transactions, purpose)).await?;
+            let mut unknown = None;
+            for verdict in verdicts {
+                match verdict {
+                    Verdict::Valid => {}
+                    Verdict::Invalid(broken) => return Ok(Some(Some(broken))),
+                    Verdict::Undetermined(reason) => unknown = Some(reason),
+                }
+            }
+            let Some(reason) = unknown else { return Ok(Some(rivals_within(block))) };
+            if *stop.borrow() {
+                return Ok(None);
+            }
+            tracing::warn!(block = %block.id, reason, "a block cannot be judged yet");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    /// A transaction that stands in another block already: valid, or undecided with our vote.
+    async fn repeated(&self, block: &Block, stop: &watch::Receiver<bool>) -> Result<Option<Invalid>> {
+        let chain = &self.context.chain;
+        let ids: Vec<_> = block.transactions.iter().map(|tx| tx.id()).collect();
+        let located = patiently("locate", stop, || chain.store().locate(&ids)).await?;
+        let elsewhere = located.iter().flatten().any(|found| {
+            found.blocks.iter().filter(|b| b.block != block.id).any(|b| {
+                b.status == BlockStatus::Valid || b.status == BlockStatus::Undecided && self.voted.contains(&b.block)
+            })
+        });
+        Ok(elsewhere.then_some(Invalid::DuplicateTransaction))
+    }
+}
+
+/// Two transactions of one block that spend the same output: the later one is a double spend.
+fn rivals_within(block: &Block) -> Option<Invalid> {
+    let mut spent: HashSet<OutputRef> = HashSet::new();
+    for output in block.transactions.iter().flat_map(|tx| tx.spends()) {
+        if !spent.insert(output) {
+            return Some(Invalid::AlreadySpent { transaction_id: output.transaction_id.to_string() });
+        }
+    }
+    None
+}
