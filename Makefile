@@ -1,0 +1,59 @@
+# Every command a person types. `make` alone lists them.
+#
+# Nothing is built or downloaded into the checkout: everything goes to $(CACHE).
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bigchaindb-k8s
+
+# Builds made here use everything this machine's processor can do: checking a signature takes half the time with
+# AVX-512 IFMA. A plain `cargo build` stays portable. The target folder is named after the processor's features, so
+# a cache that moves to another machine is never run there.
+RUSTFLAGS ?= -C target-cpu=native
+CPU := $(shell rustc --print cfg -C target-cpu=native 2>/dev/null | sort | cksum | cut -d' ' -f1)
+CARGO_TARGET_DIR ?= $(CACHE)/target/$(CPU)
+export CACHE RUSTFLAGS CARGO_TARGET_DIR
+
+BIGCHAINDB = $(CARGO_TARGET_DIR)/release/bigchaindb
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo demo-node test check bench fuzz crash docs generate
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  Caches and builds: $(CACHE)"
+
+build: needs-rust ## build the release binary for this machine's processor
+	@echo "==> Building bigchaindb (release; the first time takes some minutes)"
+	cargo build --release --locked -p bigchaindb
+	@echo "==> Built $(BIGCHAINDB)"
+
+demo: demo-node ## run a node, create and transfer an asset over HTTP
+
+demo-node: build ## the same
+	@scripts/demo "$(BIGCHAINDB)"
+
+test: needs-rust ## run every test (the driver's need Python 3.6, else they are skipped)
+	@scripts/test
+
+check: needs-rust ## formatting, lints, API docs, licences, generated pages, links
+	@scripts/check
+
+bench: build ## measure this machine: accepted and valid transactions per second, latencies
+	"$(BIGCHAINDB)" bench
+
+fuzz: needs-rust ## a million random inputs for each parser of untrusted bytes
+	@scripts/fuzz
+
+crash: needs-rust ## kill -9 a loaded node 1,000 times and look for anything lost
+	@scripts/crash
+
+docs: ## build the book to docs/book
+	@scripts/tools
+	"$(CACHE)/tools/bin/mdbook" build docs
+	@echo "==> Open docs/book/index.html"
+
+generate: build ## write the generated pages of docs/reference anew
+	@scripts/generate "$(BIGCHAINDB)"
+
+.PHONY: needs-rust
+needs-rust:
+	@scripts/needs-rust
