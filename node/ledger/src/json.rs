@@ -1,6 +1,18 @@
 //! JSON as BigchainDB 1.0.1 reads and hashes it.
+//!
+//! [`parse`] takes what CPython's `json.loads` takes and keeps the difference between integers and floats; the writers
+//! are methods of [`Value`]. A parsed value nests at most [`MAX_DEPTH`] levels, which bounds the recursion of everything
+//! that walks it, its destructor included.
+
+mod canonical;
+mod grisu;
+mod parse;
+mod scan;
 
 use std::borrow::Cow;
+use std::fmt;
+
+pub use parse::parse;
 
 /// A JSON value that borrows from the text it was parsed from wherever it can.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,37 +68,161 @@ pub enum ParseError {
 /// Deepest nesting of arrays and objects that is read (the reference's interpreter gives up near 1000).
 pub const MAX_DEPTH: usize = 1000;
 
-/// Parses a whole text in time linear in its length.
-pub fn parse(_text: &[u8]) -> Result<Value<'_>, ParseError> {
-    todo!()
+/// Up to this many members a search through all of them is cheaper than sorting their keys.
+const FEW_MEMBERS: usize = 16;
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax { at } => write!(f, "not JSON at byte {at}"),
+            Self::TooDeep => write!(f, "JSON nested deeper than {MAX_DEPTH} levels"),
+            Self::LoneSurrogate { at } => write!(f, "the escape at byte {at} is half of a surrogate pair"),
+        }
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl Int<'_> {
+    /// The number, if it is not negative and fits 64 bits.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Small(n) => u64::try_from(*n).ok(),
+            Self::Big(digits) => digits.parse().ok(),
+        }
+    }
 }
 
 impl<'a> Object<'a> {
+    /// Takes members as they were read, repeated keys included.
+    fn from_members(mut members: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
+        if members.len() <= FEW_MEMBERS {
+            let mut i = 1;
+            while i < members.len() {
+                match members[..i].iter().position(|(key, _)| *key == members[i].0) {
+                    Some(first) => members[first].1 = members.remove(i).1,
+                    None => i += 1,
+                }
+            }
+        } else {
+            merge_repeated(&mut members);
+        }
+        Self { members }
+    }
+
     /// The member of that name.
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         self.members.iter().find(|(k, _)| k == key).map(|(_, v)| v)
     }
 
-    /// Adds a member at the end, or replaces the value of the one that has the key.
-    pub fn insert(&mut self, _key: impl Into<Cow<'a, str>>, _value: Value<'a>) {
-        todo!()
+    /// The member of that name, to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value<'a>> {
+        self.members.iter_mut().find(|(k, _)| k == key).map(|(_, v)| v)
+    }
+
+    /// Adds a member at the end, or replaces the value of the one that has the key. Looks at every member: for
+    /// objects of a known, small shape.
+    pub fn insert(&mut self, key: impl Into<Cow<'a, str>>, value: Value<'a>) {
+        let key = key.into();
+        match self.get_mut(&key) {
+            Some(old) => *old = value,
+            None => self.members.push((key, value)),
+        }
     }
 
     /// Takes a member out.
-    pub fn remove(&mut self, _key: &str) -> Option<Value<'a>> {
-        todo!()
+    pub fn remove(&mut self, key: &str) -> Option<Value<'a>> {
+        let at = self.members.iter().position(|(k, _)| k == key)?;
+        Some(self.members.remove(at).1)
+    }
+
+    /// Number of members.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are no members.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     /// Members in insertion order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
         self.members.iter().map(|(k, v)| (k.as_ref(), v))
     }
+
+    /// Members by key, in the order of code points (which is that of the keys' UTF-8 bytes).
+    fn for_each_sorted(&self, mut visit: impl FnMut(&str, &Value<'a>)) {
+        let members = &self.members;
+        if members.is_sorted_by(|a, b| a.0 <= b.0) {
+            members.iter().for_each(|(key, value)| visit(key, value));
+        } else if members.len() <= FEW_MEMBERS {
+            let mut order: [usize; FEW_MEMBERS] = std::array::from_fn(|i| i);
+            let order = &mut order[..members.len()];
+            order.sort_unstable_by(|&a, &b| members[a].0.cmp(&members[b].0));
+            order.iter().for_each(|&i| visit(&members[i].0, &members[i].1));
+        } else {
+            let mut order: Vec<usize> = (0..members.len()).collect();
+            order.sort_unstable_by(|&a, &b| members[a].0.cmp(&members[b].0));
+            order.iter().for_each(|&i| visit(&members[i].0, &members[i].1));
+        }
+    }
 }
 
-impl Value<'_> {
+/// Leaves each key its first place and its last value. Sorts instead of hashing: no input makes it slow.
+#[cold]
+fn merge_repeated<'a>(members: &mut Vec<(Cow<'a, str>, Value<'a>)>) {
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_unstable_by(|&a, &b| members[a].0.cmp(&members[b].0).then(a.cmp(&b)));
+    let mut repeated = vec![false; members.len()];
+    let mut first = order[0];
+    for pair in order.windows(2) {
+        let (before, i) = (pair[0], pair[1]);
+        if members[i].0 == members[before].0 {
+            members[first].1 = std::mem::replace(&mut members[i].1, Value::Null);
+            repeated[i] = true;
+        } else {
+            first = i;
+        }
+    }
+    let mut repeated = repeated.into_iter();
+    members.retain(|_| repeated.next() != Some(true));
+}
+
+impl<'a> FromIterator<(Cow<'a, str>, Value<'a>)> for Object<'a> {
+    fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Value<'a>)>>(members: I) -> Self {
+        Self::from_members(members.into_iter().collect())
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The text, if it is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements, if it is an array.
+    pub fn as_array(&self) -> Option<&[Value<'a>]> {
+        match self {
+            Self::Array(elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// The members, if it is an object.
+    pub fn as_object(&self) -> Option<&Object<'a>> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
     /// Appends the canonical form (canonical-json rules: sorted keys, Grisu2 digits); the bytes that are hashed.
-    pub fn write_canonical(&self, _out: &mut Vec<u8>) {
-        todo!()
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        canonical::write(self, out);
     }
 
     /// The canonical form.
@@ -115,6 +251,23 @@ impl Value<'_> {
 
     /// Copies whatever is borrowed.
     pub fn into_owned(self) -> Value<'static> {
-        todo!()
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(b) => Value::Bool(b),
+            Self::Int(Int::Small(n)) => Value::Int(Int::Small(n)),
+            Self::Int(Int::Big(digits)) => Value::Int(Int::Big(Cow::Owned(digits.into_owned()))),
+            Self::Float(f) => Value::Float(f),
+            Self::String(text) => Value::String(Cow::Owned(text.into_owned())),
+            Self::Array(elements) => Value::Array(elements.into_iter().map(Value::into_owned).collect()),
+            Self::Object(object) => Value::Object(object.into_owned()),
+        }
+    }
+}
+
+impl Object<'_> {
+    /// Copies whatever is borrowed.
+    pub fn into_owned(self) -> Object<'static> {
+        let own = |(key, value): (Cow<'_, str>, Value<'_>)| (Cow::Owned(key.into_owned()), value.into_owned());
+        Object { members: self.members.into_iter().map(own).collect() }
     }
 }
