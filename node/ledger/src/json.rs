@@ -7,12 +7,15 @@
 mod canonical;
 mod grisu;
 mod parse;
+mod printable;
+mod python;
 mod scan;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use parse::parse;
+pub use python::{float_repr, write_str_repr};
 
 /// A JSON value that borrows from the text it was parsed from wherever it can.
 #[derive(Clone, Debug, PartialEq)]
@@ -233,8 +236,15 @@ impl<'a> Value<'a> {
     }
 
     /// As Python's `repr` prints it, for messages: `None`, `'text'`, `{'k': 1.5}`.
-    pub fn write_repr(&self, _out: &mut String) {
-        todo!()
+    pub fn write_repr(&self, out: &mut String) {
+        python::write_repr(self, out);
+    }
+
+    /// The same as a new string.
+    pub fn repr(&self) -> String {
+        let mut out = String::new();
+        self.write_repr(&mut out);
+        out
     }
 
     /// The writer of 1.0.1's successful GETs: `", "`, `": "`, insertion order, non-ASCII escaped, Python's float repr,
