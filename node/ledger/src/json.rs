@@ -5,7 +5,9 @@
 //! that walks it, its destructor included.
 
 mod canonical;
+mod charset;
 mod grisu;
+mod http;
 mod parse;
 mod printable;
 mod python;
@@ -14,6 +16,7 @@ mod scan;
 use std::borrow::Cow;
 use std::fmt;
 
+pub use charset::{CharsetError, decode};
 pub use parse::parse;
 pub use python::{float_repr, write_str_repr};
 
@@ -249,14 +252,19 @@ impl<'a> Value<'a> {
 
     /// The writer of 1.0.1's successful GETs: `", "`, `": "`, insertion order, non-ASCII escaped, Python's float repr,
     /// no final newline.
-    pub fn write_http(&self, _out: &mut Vec<u8>) {
-        todo!()
+    pub fn write_http(&self, out: &mut Vec<u8>) {
+        http::write(self, &http::SPACED, out);
     }
 
     /// The writer of 1.0.1's index documents, 202s and errors: sorted keys, two-space indent, `", "` before each line
     /// break, non-ASCII escaped, no final newline.
-    pub fn write_http_indented(&self, _out: &mut Vec<u8>) {
-        todo!()
+    pub fn write_http_indented(&self, out: &mut Vec<u8>) {
+        http::write(self, &http::INDENTED, out);
+    }
+
+    /// The same documents without any white space, as 1.0.1 answers a request with `X-Requested-With: XMLHttpRequest`.
+    pub fn write_http_compact(&self, out: &mut Vec<u8>) {
+        http::write(self, &http::COMPACT, out);
     }
 
     /// Copies whatever is borrowed.

@@ -9,7 +9,7 @@ mod tables;
 
 use crate::error::Invalid;
 use crate::json::Value;
-use check::{Engine, accepts, first_error, numbers_readable};
+use check::{Engine, accepts, first_error, unreadable_number};
 use tables::Rule;
 
 /// Common schema, then the TRANSFER or the CREATE one.
@@ -31,11 +31,16 @@ fn check(rule: &Rule, value: &Value<'_>) -> Result<(), Invalid> {
     if accepts(rule, value, Engine::RapidJson) {
         return Ok(());
     }
-    Err(match first_error(rule, value, Engine::JsonSchema) {
-        Some(text) => Invalid::Schema(text),
-        None if !numbers_readable(value) => {
-            Invalid::ReferenceFails("A number is not finite or too large for a double: send it as a string.".to_owned())
+    if let Some(text) = first_error(rule, value, Engine::JsonSchema) {
+        return Err(Invalid::Schema(text));
+    }
+    Err(Invalid::ReferenceFails(match unreadable_number(value) {
+        Some(number) => {
+            let mut number = number.repr();
+            // It may have a million digits.
+            number.truncate(40);
+            format!("The number {number} is not finite or too large: send it as a string.")
         }
-        None => Invalid::ReferenceFails(first_error(rule, value, Engine::RapidJson).unwrap_or_default()),
-    })
+        None => first_error(rule, value, Engine::RapidJson).unwrap_or_default(),
+    }))
 }

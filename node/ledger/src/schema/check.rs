@@ -31,8 +31,7 @@ pub(super) fn accepts(rule: &Rule, value: &Value<'_>, engine: Engine) -> bool {
                 && elements.iter().all(|element| accepts(items, element, engine))
         }
         (Rule::FreeObject { min }, Value::Object(object)) => {
-            object.len() >= *min
-                && (engine == Engine::JsonSchema || object.iter().all(|(_, member)| numbers_readable(member)))
+            object.len() >= *min && (engine == Engine::JsonSchema || unreadable_number(value).is_none())
         }
         (Rule::Object { open, required, members }, Value::Object(object)) => {
             let mut required_seen = 0;
@@ -51,14 +50,14 @@ pub(super) fn accepts(rule: &Rule, value: &Value<'_>, engine: Engine) -> bool {
     }
 }
 
-/// Whether RapidJSON can read the numbers: no NaN, no infinity, no integer beyond a double.
-pub(super) fn numbers_readable(value: &Value<'_>) -> bool {
+/// The first number that RapidJSON cannot read: NaN, an infinity, an integer beyond a double.
+pub(super) fn unreadable_number<'v, 'a>(value: &'v Value<'a>) -> Option<&'v Value<'a>> {
     match value {
-        Value::Float(float) => float.is_finite(),
-        Value::Int(Int::Big(digits)) => digits.parse::<f64>().is_ok_and(f64::is_finite),
-        Value::Array(elements) => elements.iter().all(numbers_readable),
-        Value::Object(object) => object.iter().all(|(_, member)| numbers_readable(member)),
-        Value::Null | Value::Bool(_) | Value::Int(Int::Small(_)) | Value::String(_) => true,
+        Value::Float(float) => (!float.is_finite()).then_some(value),
+        Value::Int(Int::Big(digits)) => (!digits.parse::<f64>().is_ok_and(f64::is_finite)).then_some(value),
+        Value::Array(elements) => elements.iter().find_map(unreadable_number),
+        Value::Object(object) => object.iter().find_map(|(_, member)| unreadable_number(member)),
+        Value::Null | Value::Bool(_) | Value::Int(Int::Small(_)) | Value::String(_) => None,
     }
 }
 
