@@ -1,8 +1,11 @@
 //! From votes to a decision.
 
+use std::collections::BTreeSet;
+
 use crate::crypto::Verifier;
 use crate::ids::{BlockId, PublicKey};
 use crate::json::Value;
+use crate::schema;
 
 /// What the federation made of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -53,12 +56,87 @@ pub struct DuplicateVote {
 }
 
 /// Tallies a block. `voters` as the block lists them; `federation` = every key that this node knows, its own included.
+///
+/// Votes come as they are stored: one that is not even an object is ineligible. `block` is what they were looked up
+/// by; like the reference, nothing in a vote is compared with it.
 pub fn tally(
     _block: &BlockId,
-    _voters: &[String],
-    _federation: &[PublicKey],
-    _votes: &[Value<'_>],
-    _verifier: &dyn Verifier,
+    voters: &[String],
+    federation: &[PublicKey],
+    votes: &[Value<'_>],
+    verifier: &dyn Verifier,
 ) -> Result<Election, DuplicateVote> {
-    todo!()
+    let known: BTreeSet<String> = federation.iter().map(ToString::to_string).collect();
+    let eligible_voters: BTreeSet<&str> =
+        voters.iter().map(String::as_str).filter(|key| known.contains(*key)).collect();
+
+    let mut by_voter = BTreeSet::new();
+    let mut malformed = 0;
+    // In order of appearance: among equally common ones the first wins.
+    let mut previous_blocks: Vec<(&str, usize)> = Vec::new();
+    for vote in votes {
+        let Some(voter) = eligible_voter(vote, &eligible_voters, verifier) else { continue };
+        if !by_voter.insert(voter) {
+            return Err(DuplicateVote { node_pubkey: voter.to_owned() });
+        }
+        if !schema::vote(vote) {
+            malformed += 1;
+        } else if let Some(previous) = valid_saying(vote) {
+            match previous_blocks.iter_mut().find(|(block, _)| *block == previous) {
+                Some((_, count)) => *count += 1,
+                None => previous_blocks.push((previous, 1)),
+            }
+        }
+    }
+
+    let most = previous_blocks.iter().map(|(_, count)| *count).max();
+    let winner = previous_blocks.iter().position(|(_, count)| Some(*count) == most);
+    let (previous_block, n_valid) = match winner.map(|at| previous_blocks.remove(at)) {
+        Some((block, count)) => (Some(block.to_owned()), count),
+        None => (None, 0),
+    };
+    let n_invalid = by_voter.len() - n_valid;
+    Ok(Election {
+        status: decide(eligible_voters.len(), n_valid, n_invalid),
+        n_valid,
+        n_invalid,
+        ineligible: votes.len() - by_voter.len(),
+        malformed,
+        previous_block,
+        other_previous_block: previous_blocks.into_iter().map(|(block, count)| (block.to_owned(), count)).collect(),
+    })
+}
+
+fn decide(n_voters: usize, n_valid: usize, n_invalid: usize) -> BlockStatus {
+    if 2 * n_invalid >= n_voters {
+        BlockStatus::Invalid
+    } else if 2 * n_valid > n_voters {
+        BlockStatus::Valid
+    } else {
+        BlockStatus::Undecided
+    }
+}
+
+/// The key of a vote that counts: of an eligible voter, and signed by it.
+fn eligible_voter<'e>(vote: &Value<'_>, voters: &BTreeSet<&'e str>, verifier: &dyn Verifier) -> Option<&'e str> {
+    let Value::Object(vote) = vote else { return None };
+    let (Some(Value::String(voter)), Some(Value::String(text))) = (vote.get("node_pubkey"), vote.get("signature"))
+    else {
+        return None;
+    };
+    let voter = *voters.get(voter.as_ref())?;
+    let key = voter.parse().ok()?;
+    let mut signature = [0; 64];
+    let readable = bs58::decode(text.as_ref()).onto(&mut signature) == Ok(64);
+    if readable && verifier.verify(&key, &vote.get("vote")?.to_canonical(), &signature) { Some(voter) } else { None }
+}
+
+/// The previous block of a well-formed vote that says valid.
+fn valid_saying<'v>(vote: &'v Value<'_>) -> Option<&'v str> {
+    let Value::Object(vote) = vote else { return None };
+    let Some(Value::Object(inner)) = vote.get("vote") else { return None };
+    match (inner.get("is_block_valid"), inner.get("previous_block")) {
+        (Some(Value::Bool(true)), Some(Value::String(previous))) => Some(previous),
+        _ => None,
+    }
 }
