@@ -104,9 +104,14 @@ impl Transaction {
     /// [`crate::admission::transaction`] instead, which adds the rules for what a ledger takes in.
     pub fn from_value(value: &Value<'_>) -> Result<Self, Invalid> {
         crate::schema::transaction(value)?;
-        read::after_schema(value)
+        Self::after_schema(value)
     }
 
+    /// The rest of [`Self::from_value`] for a value that [`crate::schema::transaction`] let through: rules may be put
+    /// between the two.
+    pub fn after_schema(value: &Value<'_>) -> Result<Self, Invalid> {
+        read::after_schema(value)
+    }
 
     /// Reads what [`Self::bytes`] gave and a checksum kept: neither schema nor hash are checked again.
     ///
