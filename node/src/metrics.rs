@@ -1,5 +1,8 @@
 //! What the node counts: one struct, registered once, every label from a closed set.
 
+pub mod clients;
+pub mod statsd;
+
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,6 +11,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use clients::Clients;
 
 /// A block's or vote's outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -24,6 +29,8 @@ struct Rule {
 /// See the module's page.
 pub struct Metrics {
     registry: Registry,
+    /// Requests, transactions sent, subscribers.
+    pub clients: Clients,
     blocks_written: Counter,
     block_transactions: Counter,
     block_write_seconds: Histogram,
@@ -55,6 +62,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("bigchaindb");
         let metrics = Self {
+            clients: Clients::register(&mut registry),
             blocks_written: Counter::default(),
             block_transactions: Counter::default(),
             block_write_seconds: seconds(),
@@ -131,5 +139,14 @@ impl Metrics {
     /// Transactions were given to another node.
     pub fn reassigned(&self, transactions: usize) {
         self.reassignments.inc_by(transactions as u64);
+    }
+
+    /// The counters of 1.0.1, by its names for them.
+    fn statsd_totals(&self) -> [(&'static str, u64); 3] {
+        [
+            ("web.tx.post", self.clients.posted_total()),
+            ("pipelines.block.throughput", self.block_transactions.get()),
+            ("pipelines.vote.throughput", self.vote_transactions.get()),
+        ]
     }
 }
