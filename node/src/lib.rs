@@ -13,3 +13,4 @@ pub mod pipeline;
 pub mod store;
 pub mod verifier;
 pub mod web;
+pub mod ws;
