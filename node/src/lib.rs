@@ -4,13 +4,16 @@
 
 pub mod app;
 pub mod chain;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod events;
 pub mod federation;
 pub mod listen;
 pub mod metrics;
 pub mod pipeline;
 pub mod store;
+pub mod telemetry;
 pub mod verifier;
 pub mod web;
 pub mod ws;

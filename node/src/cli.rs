@@ -1,0 +1,214 @@
+//! The command line: BigchainDB Server 1.0.1's commands and options, and this node's own.
+//!
+//! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage. Answers go to standard output,
+//! everything else (prompts, progress, logs, errors) to standard error.
+
+mod cluster;
+mod configure;
+mod generate;
+mod key;
+mod show;
+
+use std::fmt::Display;
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::config::level::Level;
+use crate::config::sources::{Environment, Sources};
+use crate::config::{Config, Remarks};
+use crate::telemetry;
+
+/// Whose behaviour this is, first; then this program's own version.
+pub const VERSION: &str = concat!("1.0.1 (bigchaindb-rs ", env!("CARGO_PKG_VERSION"), ")");
+
+/// What the process was given beside its arguments.
+#[derive(Debug)]
+pub struct Process {
+    /// Its environment.
+    pub environment: Environment,
+}
+
+/// Control your BigchainDB node.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bigchaindb",
+    version = VERSION,
+    disable_version_flag = true,
+    after_help = "Example, a node with nothing configured:\n  bigchaindb start\n\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage."
+)]
+pub struct Cli {
+    /// Specify the location of the configuration file (use "-" for stdout)
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Log level; without it the configuration decides
+    #[arg(short, long, global = true, value_name = "LEVEL", value_enum, ignore_case = true)]
+    log_level: Option<LogLevel>,
+
+    /// Assume "yes" as answer to all prompts and run non-interactively
+    #[arg(short, long, global = true, visible_alias = "yes-please")]
+    yes: bool,
+
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Print the version: of BigchainDB Server whose interfaces these are, and of this program
+    #[arg(short, long, action = ArgAction::Version)]
+    version: Option<bool>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogLevel {
+    #[value(name = "DEBUG")]
+    Debug,
+    #[value(name = "INFO")]
+    Info,
+    #[value(name = "WARNING")]
+    Warning,
+    #[value(name = "ERROR")]
+    Error,
+    #[value(name = "CRITICAL")]
+    Critical,
+}
+
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Info => Self::Info,
+            LogLevel::Warning => Self::Warning,
+            LogLevel::Error => Self::Error,
+            LogLevel::Critical => Self::Critical,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Configure(configure::Args),
+    ShowConfig(show::ConfigArgs),
+    ExportMyPubkey(show::PubkeyArgs),
+    SetShards(cluster::ShardsArgs),
+    SetReplicas(cluster::ReplicasArgs),
+    AddReplicas(cluster::AddArgs),
+    RemoveReplicas(cluster::RemoveArgs),
+    #[command(subcommand)]
+    Key(key::Command),
+    Completions(generate::CompletionsArgs),
+}
+
+/// What every command may need.
+#[derive(Debug)]
+struct Context {
+    sources: Sources,
+    level: Option<Level>,
+    yes: bool,
+    json: bool,
+}
+
+/// Success with an exit code, or a failure to be told.
+type Outcome = anyhow::Result<ExitCode>;
+
+/// Runs one command.
+pub fn run(cli: Cli, process: Process) -> ExitCode {
+    let Some(command) = cli.command else {
+        let help = Cli::command().render_help();
+        return finish(write!(io::stdout(), "{help}").map(|()| ExitCode::SUCCESS).map_err(Into::into), cli.json);
+    };
+    let level = cli.log_level.map(Level::from);
+    let flags = level.map_or(Vec::new(), |level| {
+        ["log.level_console", "log.level_logfile", "server.loglevel"]
+            .map(|path| (path, json!(level.to_string()), "--log-level"))
+            .to_vec()
+    });
+    let context = Context {
+        sources: Sources { environment: process.environment, file: cli.config, ignore_file: false, flags },
+        level,
+        yes: cli.yes,
+        json: cli.json,
+    };
+    finish(dispatch(command, &context), context.json)
+}
+
+fn dispatch(command: Command, context: &Context) -> Outcome {
+    telemetry::start_console(context.level.unwrap_or(Level::Warning));
+    match command {
+        Command::Configure(args) => configure::run(&args, context),
+        Command::ShowConfig(_) => show::config(context),
+        Command::ExportMyPubkey(_) => show::pubkey(context),
+        Command::SetShards(_) => cluster::set_shards(),
+        Command::SetReplicas(_) => cluster::set_replicas(),
+        Command::AddReplicas(_) => cluster::add_replicas(),
+        Command::RemoveReplicas(_) => cluster::remove_replicas(),
+        Command::Key(command) => key::run(&command, context),
+        Command::Completions(args) => generate::completions(&args, context),
+    }
+}
+
+fn finish(outcome: Outcome, json: bool) -> ExitCode {
+    match outcome {
+        Ok(code) => code,
+        // Whoever read our output has enough of it.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = format!("{error:#}");
+            // Nothing is left to tell it to if standard error is gone.
+            let _ = if json {
+                writeln!(io::stderr(), "{}", json!({"error": text}))
+            } else {
+                writeln!(io::stderr(), "{text}")
+            };
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+impl Context {
+    /// Prints the answer: as a text, or as JSON where that was asked for.
+    fn answer(&self, text: impl Display, json: &Value) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json { writeln!(out, "{json}") } else { writeln!(out, "{text}") }
+    }
+
+    /// The checked configuration; its warnings go to standard error.
+    fn load_config(&self) -> anyhow::Result<Config> {
+        let (config, remarks) = Config::load(&self.sources)?;
+        let Remarks { warnings, notes } = remarks;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        notes.iter().for_each(|note| tracing::info!("{note}"));
+        Ok(config)
+    }
+
+    /// Where `configure` writes: `-c` or the default place.
+    fn config_file(&self) -> anyhow::Result<PathBuf> {
+        self.sources.file.clone().or_else(|| self.sources.default_file()).ok_or_else(|| {
+            anyhow::anyhow!("There is no home directory for the configuration file: say where it is with `-c FILE`.")
+        })
+    }
+}
+
+/// Asks on standard error, reads a line from standard input.
+fn ask(question: &str) -> anyhow::Result<String> {
+    let mut prompt = io::stderr().lock();
+    write!(prompt, "{question}")?;
+    prompt.flush()?;
+    let mut line = String::new();
+    if io::stdin().lock().read_line(&mut line)? == 0 {
+        writeln!(prompt)?;
+        anyhow::bail!("No answer: standard input has ended. Use `-y` to accept the defaults.");
+    }
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+}
