@@ -122,12 +122,18 @@ fn concrete_store(source: &Source) -> Vec<String> {
     Vec::new()
 }
 
-/// Who may read the clock, and why. Everything else takes the time as an argument, so that tests decide it.
-const CLOCK_READERS: &[(&str, &str)] = &[
-    ("app", "the composition root hands the clock down"),
+/// Who may ask what time it is, and why. Everything else takes a `Clock`, so that tests decide it.
+const CLOCK_READERS: &[(&str, &str)] = &[("app", "the composition root hands the clock down")];
+
+/// Who may measure how long something takes, and why. Nothing that goes into the ledger may depend on it.
+const STOPWATCHES: &[(&str, &str)] = &[
+    ("app", "tells how long starting and stopping took"),
     ("bench", "measures"),
+    ("cli", "waits for a transaction's verdict with a deadline"),
     ("client", "waits for a server's answer with a deadline"),
-    ("cli", "waits for a transaction's status with a deadline"),
+    ("pipeline", "counts the time of each stage; waits by the runtime's clock, which tests can stop"),
+    ("web", "counts the time of each answer"),
+    ("ws", "sends pings by the runtime's clock, which tests can stop"),
 ];
 
 fn environment_and_clock(source: &Source) -> Vec<String> {
@@ -138,9 +144,12 @@ fn environment_and_clock(source: &Source) -> Vec<String> {
     if module != "main" && environment.iter().any(|name| mentions(&code, name)) {
         faults.push("the environment is read in main.rs only: take what you need as an argument".to_owned());
     }
-    let may_read = CLOCK_READERS.iter().any(|(reader, _)| module.split('/').next() == Some(reader));
-    if !may_read && (mentions(&code, "SystemTime::now") || mentions(&code, "Instant::now")) {
+    let among = |list: &[(&str, &str)]| list.iter().any(|(name, _)| module.split('/').next() == Some(name));
+    if !among(CLOCK_READERS) && mentions(&code, "SystemTime::now") {
         faults.push("the clock is read by the composition root only: take a `Clock` as an argument".to_owned());
+    }
+    if !among(STOPWATCHES) && mentions(&code, "Instant::now") {
+        faults.push("nothing here may depend on how long something takes: see STOPWATCHES".to_owned());
     }
     faults
 }
@@ -320,7 +329,8 @@ fn rules_find_what_they_are_for() {
         ("crates", "node/src/store.rs", "type P = fjall::Keyspace;", "const P: &str = \"fjall::Keyspace\";"),
         ("concrete store", "node/src/web.rs", "use crate::store::EmbeddedStore;", "use crate::store::Store;"),
         ("environment and clock", "node/src/config.rs", "std::env::var(\"HOME\")", "environment.get(\"HOME\")"),
-        ("environment and clock", "node/src/chain.rs", "let t = Instant::now();", "let t = clock.now();"),
+        ("environment and clock", "node/src/chain.rs", "let t = Instant::now();", "let t = clock();"),
+        ("environment and clock", "node/src/web.rs", "let t = SystemTime::now();", "let t = Instant::now();"),
         ("purity", "node/ledger/src/json.rs", "use std::fs::File;", "/// Not `std::fs`.\nfn f() {}"),
         (
             "dependencies of the ledger",
