@@ -6,6 +6,8 @@
 //! Writes are durable when they return. A write that returned an error may or may not have happened; every write may
 //! be repeated.
 
+pub mod embedded;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -167,10 +169,10 @@ pub trait Store: Send + Sync + 'static {
     /// Takes entries out because they are in a block already.
     async fn delete_backlog(&self, ids: &[TxId]) -> Result<()>;
 
-    /// Takes entries out and keeps the reason. A later valid copy of the transaction erases it.
+    /// Takes entries out and keeps the reason. A later copy of the transaction erases it: see [`Self::rejection`].
     async fn reject(&self, rejections: Vec<Rejection>) -> Result<()>;
 
-    /// Why a transaction was dropped.
+    /// Why a transaction was dropped; `None` while a copy is in the backlog or in a block that is not decided invalid.
     async fn rejection(&self, id: &TxId) -> Result<Option<Rejection>>;
 
     /// Entries in the backlog. Cheap: asked at every POST.
@@ -181,7 +183,8 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a block and takes its transactions out of the backlog. A block with that id is left as it is.
     async fn write_block(&self, block: Arc<Block>) -> Result<()>;
 
-    /// Blocks as they are written.
+    /// Blocks as they are written, without the genesis block, which needs no vote. After a position, those that are
+    /// decided by now are among them.
     async fn block_feed(&self, after: Option<&Position>, limit: usize) -> Result<Batch<StoredBlock>>;
 
     /// One block.
@@ -189,7 +192,8 @@ pub trait Store: Send + Sync + 'static {
 
     // Votes and decisions
 
-    /// Writes a vote. `false`: this node has voted on that block before; nothing was written.
+    /// Writes a vote. `false`: this node has voted on that block before; nothing was written. The block must be there
+    /// ([`StoreError::Unavailable`] else).
     async fn write_vote(&self, vote: &Vote) -> Result<bool>;
 
     /// Votes as they are written.
@@ -202,7 +206,8 @@ pub trait Store: Send + Sync + 'static {
     async fn last_vote(&self, node: &PublicKey) -> Result<Option<Vote>>;
 
     /// Records a decision, once and for ever. `requeue`: entries of an invalid block that go back to the backlog in
-    /// the same write. `false`: it was recorded before; nothing was written.
+    /// the same write, unless they wait there already or another block that is not decided invalid holds them.
+    /// `false`: it was recorded before; nothing was written. Nothing can be decided on the genesis block.
     async fn decide(&self, block: &BlockId, valid: bool, requeue: Vec<BacklogEntry>) -> Result<bool>;
 
     // Look-ups

@@ -1,0 +1,479 @@
+//! The embedded store: one directory, one process, crash-safe.
+//!
+//! The log is the truth and the index is derived from it:
+//!
+//! | path | content |
+//! |---|---|
+//! | `LOCK` | held by the process that has the store open |
+//! | `FORMAT` | version of this layout |
+//! | `log/` | segments of the log ([`log`]), and `STATE` ([`state`]) |
+//! | `index/` | where things stand in the log ([`index`]) |
+//! | `search/` | text of assets ([`search`]) |
+//!
+//! A write goes to the commit thread ([`commit`]), which appends its record, syncs, and lets the [`tail`] take it in.
+//! When its block is decided it moves from the tail to the index ([`indexer`]). At the start [`replay`] reads the log's
+//! end back into the tail.
+
+pub mod cache;
+pub mod commit;
+pub mod feed;
+pub mod index;
+pub mod indexer;
+pub mod io;
+pub mod log;
+pub mod lookup;
+pub mod record;
+pub mod replay;
+pub mod shared;
+pub mod state;
+pub mod tail;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use ledger::block::Block;
+use ledger::ids::{BlockId, OutputRef, PublicKey, TxId};
+use ledger::transaction::Transaction;
+use ledger::vote::Vote;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::commit::{Answer, Job, Request};
+use self::feed::{batched, place, wait_for};
+use self::index::Index;
+use self::index::fjall::FjallIndex;
+use self::indexer::{Pace, Signal};
+use self::io::{Directory, Io};
+use self::log::{Log, unwritable};
+use self::shared::{Shared, Wakes};
+use self::state::State;
+use super::{
+    BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
+    StoredBlock, StoredVote,
+};
+
+/// Version of the directory's layout and of the log's records.
+const FORMAT: u64 = 1;
+
+/// Writes that may wait for the commit thread.
+const QUEUE: usize = 4096;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Size at which a segment of the log is full.
+    pub segment_bytes: u64,
+    /// When the index is written.
+    pub pace: Pace,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, pace: Pace::default() }
+    }
+}
+
+/// See the module.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    jobs: RwLock<Option<mpsc::Sender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held for as long as the store lives.
+    _lock: Option<fs::File>,
+}
+
+impl EmbeddedStore {
+    /// Opens or makes the store in a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if another process has it open, [`StoreError::Damaged`] if the log does not read or
+    /// is of a newer version, [`StoreError::Unwritable`].
+    pub fn open(dir: &Path, options: Options) -> Result<Self> {
+        let failed = |what: &str| {
+            let what = format!("{what} `{}`", dir.display());
+            move |e: std::io::Error| unwritable(&what, &e)
+        };
+        fs::create_dir_all(dir).map_err(failed("make the directory"))?;
+        let lock = lock(dir)?;
+        check_format(dir)?;
+        let io: Arc<dyn Io> = Arc::new(Directory::open(&dir.join("log")).map_err(failed("make `log` in"))?);
+        let index_dir = dir.join("index");
+        let remove_index = || match fs::remove_dir_all(&index_dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove `index` from")(e)),
+            _ => Ok(()),
+        };
+        let open_index = |fresh: bool| -> Result<Arc<dyn Index>> {
+            if fresh {
+                remove_index()?;
+            }
+            match FjallIndex::open(&index_dir) {
+                Ok(index) => Ok(Arc::new(index)),
+                Err(error) if !fresh => {
+                    tracing::warn!(%error, "rebuilding the index");
+                    remove_index()?;
+                    Ok(Arc::new(FjallIndex::open(&index_dir)?))
+                }
+                Err(error) => Err(error),
+            }
+        };
+        Self::start(io, &state::boot_id(), open_index, options, Some(lock))
+    }
+
+    /// Opens a store from its parts; tests bring their own. `open_index`: opens the index, or makes an empty one in its
+    /// place (`true`).
+    pub fn start(
+        io: Arc<dyn Io>,
+        boot: &str,
+        open_index: impl Fn(bool) -> Result<Arc<dyn Index>>,
+        options: Options,
+        lock: Option<fs::File>,
+    ) -> Result<Self> {
+        let log = Log::open(io.clone(), options.segment_bytes)?;
+        let state = State::read(io.as_ref()).map_err(|e| unwritable("read `log/STATE`", &e))?;
+        let mut index = if state.trusts_index(boot) {
+            open_index(false)?
+        } else {
+            if log.end() > 0 {
+                tracing::warn!("the store was not closed before the system went down: rebuilding the index");
+            }
+            State::Rebuild.write(&io)?;
+            open_index(true)?
+        };
+        let checkpoint = match replay::checkpoint(&log, index.as_ref()) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                tracing::warn!(%error, "rebuilding the index");
+                drop(index);
+                index = open_index(true)?;
+                None
+            }
+        };
+        State::Open { boot: boot.to_owned() }.write(&io)?;
+        let tail = replay::replay(&log, index.as_ref(), checkpoint, &options.pace)?;
+        if let State::Clean { end } = state
+            && log.end() < end
+        {
+            return Err(StoreError::Damaged(format!(
+                "the log ends at position {} although it was closed at {end}: restore a backup",
+                log.end()
+            )));
+        }
+        let backlog_len = AtomicUsize::new(tail.backlog.len());
+        let shared = Arc::new(Shared {
+            io,
+            log,
+            index,
+            tail: RwLock::new(tail),
+            backlog_len,
+            wakes: Wakes::default(),
+            failure: watch::Sender::new(None),
+            signal: Signal::default(),
+            pace: options.pace,
+            cache: cache::Cache::default(),
+            index_is_broken: AtomicBool::new(false),
+        });
+        shared.report_pending();
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let store = Self {
+            shared: shared.clone(),
+            jobs: RwLock::new(Some(jobs)),
+            threads: Mutex::new(Vec::new()),
+            _lock: lock,
+        };
+        let committing = shared.clone();
+        store.spawn("store-commit", move || commit::run(&committing, queue))?;
+        store.spawn("store-index", move || indexer::run(&shared))?;
+        Ok(store)
+    }
+
+    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+        let thread = thread.map_err(|e| StoreError::Unavailable(format!("cannot start the thread `{name}`: {e}")))?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// Waits until the store cannot write any more, and says why: the process is to end then. Pends while all is well.
+    pub async fn failed(&self) -> StoreError {
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+            Ok(Some(failure)) => failure,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Ends orderly: finishes what was asked for, brings the index up to date, syncs it. Whoever asks after this is
+    /// refused.
+    pub async fn close(&self) -> Result<()> {
+        self.jobs.write().take();
+        let (shared, threads) = (self.shared.clone(), std::mem::take(&mut *self.threads.lock()));
+        let close = move || {
+            join(&shared, threads);
+            if let Some(failure) = shared.failure() {
+                return Err(failure);
+            }
+            indexer::write_batch(shared.index.as_ref(), &shared.tail, u64::MAX)?;
+            shared.index.sync()?;
+            if !shared.index_is_broken.load(Ordering::SeqCst) {
+                State::Clean { end: shared.log.end() }.write(&shared.io)?;
+            }
+            Ok(())
+        };
+        tokio::task::spawn_blocking(close).await.map_err(|e| cut_off(&e))?
+    }
+
+    async fn call(&self, request: Request) -> Result<Answer> {
+        let closed = || StoreError::Unavailable("the store is closed".to_owned());
+        let jobs = self.jobs.read().clone().ok_or_else(closed)?;
+        let (answer, answered) = oneshot::channel();
+        if jobs.send(Job { request, answer }).await.is_err() {
+            return Err(self.shared.failure().unwrap_or_else(closed));
+        }
+        match answered.await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.shared.failure().unwrap_or_else(closed)),
+        }
+    }
+
+    /// Looks up where reading files may take its time.
+    async fn ask<T: Send + 'static>(&self, look: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
+        let shared = self.shared.clone();
+        let look = move || shared.noting_damage(look(&shared));
+        tokio::task::spawn_blocking(look).await.map_err(|e| cut_off(&e))?
+    }
+}
+
+impl Drop for EmbeddedStore {
+    /// Without [`EmbeddedStore::close`] this is as good as a killed process: nothing is lost, the next start takes
+    /// longer.
+    fn drop(&mut self) {
+        self.jobs.write().take();
+        join(&self.shared, std::mem::take(&mut *self.threads.lock()));
+    }
+}
+
+/// The commit thread ends when it has worked off its queue; then the indexer is told to.
+fn join(shared: &Shared, threads: Vec<JoinHandle<()>>) {
+    let mut threads = threads.into_iter();
+    if let Some(commit) = threads.next()
+        && commit.join().is_err()
+    {
+        tracing::error!("the commit thread panicked");
+    }
+    shared.signal.stop();
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the store panicked");
+        }
+    }
+}
+
+fn cut_off(error: &tokio::task::JoinError) -> StoreError {
+    StoreError::Unavailable(format!("the look-up was cut off: {error}"))
+}
+
+fn lock(dir: &Path) -> Result<fs::File> {
+    let path = dir.join("LOCK");
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(|e| unwritable(&format!("open `{}`", path.display()), &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
+            "another process has the store in `{}` open: stop it, or use another directory",
+            dir.display()
+        ))),
+        Err(fs::TryLockError::Error(e)) => Err(unwritable(&format!("lock `{}`", path.display()), &e)),
+    }
+}
+
+/// Refuses a directory of a newer version; marks a new one.
+fn check_format(dir: &Path) -> Result<()> {
+    let path = dir.join("FORMAT");
+    let failed = |e: std::io::Error| unwritable(&format!("write `{}`", path.display()), &e);
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim().strip_prefix("bigchaindb store ").map(str::parse::<u64>) {
+            Some(Ok(FORMAT)) => Ok(()),
+            Some(Ok(newer)) if newer > FORMAT => Err(StoreError::Damaged(format!(
+                "`{}` was written by a newer version (layout {newer}, this one knows {FORMAT}): use that version",
+                dir.display()
+            ))),
+            _ => Err(StoreError::Damaged(format!(
+                "`{}` does not name a known layout: `{}`",
+                path.display(),
+                text.trim()
+            ))),
+        },
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            // Written aside and renamed, so that it is there whole or not at all.
+            let new = dir.join("FORMAT.new");
+            fs::write(&new, format!("bigchaindb store {FORMAT}\n")).map_err(failed)?;
+            fs::File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
+            fs::rename(&new, &path).map_err(failed)?;
+            fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+        }
+        Err(e) => Err(failed(e)),
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn settings(&self) -> Result<Option<Settings>> {
+        let tail = self.shared.tail.read();
+        Ok(tail.genesis.as_ref().and(tail.settings.clone()))
+    }
+
+    async fn initialise(&self, settings: &Settings, genesis: &Block) -> Result<()> {
+        self.call(Request::Initialise(settings.clone(), Arc::new(genesis.clone()))).await.map(drop)
+    }
+
+    async fn genesis(&self) -> Result<Arc<Block>> {
+        let tail = self.shared.tail.read();
+        tail.genesis.as_ref().map(|(_, block)| block.clone()).ok_or(StoreError::NotInitialised)
+    }
+
+    async fn write_backlog(&self, entries: Vec<BacklogEntry>) -> Result<()> {
+        self.call(Request::Backlog(entries)).await.map(drop)
+    }
+
+    async fn backlog_feed(&self, after: Option<&Position>, limit: usize) -> Result<Batch<BacklogEntry>> {
+        let after = after.map(place).transpose()?;
+        let ask = || std::future::ready(Ok(self.shared.backlog_after(after, limit)));
+        wait_for(&self.shared, &self.shared.wakes.backlog, ask).await
+    }
+
+    async fn backlog_assigned_before(&self, time: u64, limit: usize) -> Result<Vec<BacklogEntry>> {
+        let tail = self.shared.tail.read();
+        let old = tail.by_time.range(..(time, 0)).take(limit);
+        Ok(old.filter_map(|(_, feed)| tail.backlog.get(feed)).map(|waiting| waiting.entry.clone()).collect())
+    }
+
+    async fn reassign(&self, entries: &[BacklogEntry], to: PublicKey, at: u64) -> Result<Vec<TxId>> {
+        match self.call(Request::Reassign(entries.to_vec(), to, at)).await? {
+            Answer::Changed(ids) => Ok(ids),
+            Answer::Done | Answer::Written(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn delete_backlog(&self, ids: &[TxId]) -> Result<()> {
+        self.call(Request::Delete(ids.to_vec())).await.map(drop)
+    }
+
+    async fn reject(&self, rejections: Vec<Rejection>) -> Result<()> {
+        self.call(Request::Reject(rejections)).await.map(drop)
+    }
+
+    async fn rejection(&self, id: &TxId) -> Result<Option<Rejection>> {
+        let id = *id;
+        self.ask(move |shared| shared.rejection(&id)).await
+    }
+
+    fn backlog_len(&self) -> usize {
+        self.shared.backlog_len.load(Ordering::Relaxed)
+    }
+
+    async fn write_block(&self, block: Arc<Block>) -> Result<()> {
+        self.call(Request::Block(block)).await.map(drop)
+    }
+
+    async fn block_feed(&self, after: Option<&Position>, limit: usize) -> Result<Batch<StoredBlock>> {
+        let after = after.map(place).transpose()?;
+        let ask = || async move {
+            let (blocks, older) = self.shared.blocks_after(after, limit);
+            if !older {
+                return Ok(batched(blocks));
+            }
+            self.ask(move |shared| shared.older_blocks(after, blocks, limit, false)).await.map(batched)
+        };
+        wait_for(&self.shared, &self.shared.wakes.blocks, ask).await
+    }
+
+    async fn block(&self, id: &BlockId) -> Result<Option<StoredBlock>> {
+        if let Some(block) = self.shared.block_in_tail(id) {
+            return Ok(Some(block));
+        }
+        let id = *id;
+        self.ask(move |shared| shared.block(&id)).await
+    }
+
+    async fn write_vote(&self, vote: &Vote) -> Result<bool> {
+        Ok(matches!(self.call(Request::Vote(Box::new(vote.clone()))).await?, Answer::Written(true)))
+    }
+
+    async fn vote_feed(&self, after: Option<&Position>, limit: usize) -> Result<Batch<StoredVote>> {
+        let after = after.map(place).transpose()?;
+        let ask = || async move {
+            let (votes, older) = self.shared.votes_after(after, limit);
+            if !older {
+                return Ok(batched(votes));
+            }
+            self.ask(move |shared| shared.older_votes(after, votes, limit)).await.map(batched)
+        };
+        wait_for(&self.shared, &self.shared.wakes.votes, ask).await
+    }
+
+    async fn votes(&self, blocks: &[BlockId]) -> Result<Vec<Vec<StoredVote>>> {
+        if let Some(votes) = self.shared.votes_in_tail(blocks) {
+            return Ok(votes);
+        }
+        let blocks = blocks.to_vec();
+        self.ask(move |shared| shared.votes(&blocks)).await
+    }
+
+    async fn last_vote(&self, node: &PublicKey) -> Result<Option<Vote>> {
+        let vote = self.shared.tail.read().last_votes.get(node).map(|(_, bytes)| bytes.clone());
+        Ok(vote.and_then(|bytes| Vote::from_bytes(&bytes)))
+    }
+
+    async fn decide(&self, block: &BlockId, valid: bool, requeue: Vec<BacklogEntry>) -> Result<bool> {
+        Ok(matches!(self.call(Request::Decide(*block, valid, requeue)).await?, Answer::Written(true)))
+    }
+
+    async fn locate(&self, ids: &[TxId]) -> Result<Vec<Option<Located>>> {
+        let ids = ids.to_vec();
+        self.ask(move |shared| shared.locate(&ids)).await
+    }
+
+    async fn spenders(&self, outputs: &[OutputRef]) -> Result<Vec<Vec<Located>>> {
+        let outputs = outputs.to_vec();
+        self.ask(move |shared| shared.spenders(&outputs)).await
+    }
+
+    async fn outputs_of(&self, owner: &PublicKey) -> Result<Vec<OutputRef>> {
+        let owner = *owner;
+        self.ask(move |shared| shared.outputs_of(&owner)).await
+    }
+
+    async fn transfers_of(&self, asset_id: &TxId) -> Result<Vec<Arc<Transaction>>> {
+        let asset_id = *asset_id;
+        self.ask(move |shared| shared.transfers_of(&asset_id)).await
+    }
+
+    async fn search_assets(&self, _query: &str, _limit: usize) -> Result<Vec<FoundAsset>> {
+        Ok(Vec::new())
+    }
+
+    async fn history(&self, after: Option<&Position>, limit: usize) -> Result<(Vec<StoredBlock>, Option<Position>)> {
+        let after = after.map(place).transpose()?;
+        let look = move |shared: &Shared| {
+            let blocks = shared.history_after(after, limit);
+            shared.older_blocks(after, blocks, limit, true)
+        };
+        let batch = batched(self.ask(look).await?);
+        Ok(batch.map_or((Vec::new(), None), |batch| (batch.items, Some(batch.position))))
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        let tail = self.shared.tail.read();
+        let in_tail: u64 = tail.blocks.values().map(|block| block.block.transactions.len() as u64).sum();
+        Ok(Counts {
+            blocks: tail.indexed.0 + tail.blocks.len() as u64,
+            transactions: tail.indexed.1 + in_tail,
+            backlog: tail.backlog.len() as u64,
+        })
+    }
+}

@@ -1,0 +1,109 @@
+//! What the store's threads and callers share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+use tokio::sync::{Notify, watch};
+
+use super::cache::Cache;
+use super::index::Index;
+use super::indexer::{Pace, Signal};
+use super::io::Io;
+use super::log::Log;
+use super::state::State;
+use super::tail::Tail;
+use crate::store::{Result, StoreError};
+
+/// Wakes those who wait for the next item of a feed.
+#[derive(Default)]
+pub struct Wakes {
+    /// Backlog entries.
+    pub backlog: Notify,
+    /// Blocks.
+    pub blocks: Notify,
+    /// Votes.
+    pub votes: Notify,
+}
+
+/// See the module.
+pub struct Shared {
+    /// Where the log and its state are.
+    pub io: Arc<dyn Io>,
+    /// The truth.
+    pub log: Log,
+    /// Derived from it.
+    pub index: Arc<dyn Index>,
+    /// What the index has not yet.
+    pub tail: RwLock<Tail>,
+    /// Entries in the backlog.
+    pub backlog_len: AtomicUsize,
+    /// Feeds that wait.
+    pub wakes: Wakes,
+    /// Why nothing can be written any more.
+    pub failure: watch::Sender<Option<StoreError>>,
+    /// To the indexer.
+    pub signal: Signal,
+    /// Its pace.
+    pub pace: Pace,
+    /// Transactions read back lately.
+    pub cache: Cache,
+    /// Set once the index is known to be damaged.
+    pub index_is_broken: AtomicBool,
+}
+
+impl Shared {
+    /// Why nothing can be written any more, if so.
+    pub fn failure(&self) -> Option<StoreError> {
+        self.failure.borrow().clone()
+    }
+
+    /// Ends all writing. The first reason stays.
+    pub fn fail(&self, error: StoreError) {
+        tracing::error!(%error, "the store stops");
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            if first {
+                *failure = Some(error);
+            }
+            first
+        });
+        self.wakes.backlog.notify_waiters();
+        self.wakes.blocks.notify_waiters();
+        self.wakes.votes.notify_waiters();
+    }
+
+    /// The index could not be written: nothing more can be decided without filling the memory.
+    pub fn fail_index(&self, error: StoreError) {
+        self.distrust_index();
+        self.fail(error);
+    }
+
+    /// Has the index rebuilt at the next start.
+    pub fn distrust_index(&self) {
+        if !self.index_is_broken.swap(true, Ordering::SeqCst)
+            && let Err(error) = State::Rebuild.write(&self.io)
+        {
+            tracing::error!(%error, "cannot note that the index is damaged; remove the directory `index` by hand");
+        }
+    }
+
+    /// Passes an answer on; damage met on the way is remembered.
+    pub fn noting_damage<T>(&self, answer: Result<T>) -> Result<T> {
+        if let Err(error @ StoreError::Damaged(_)) = &answer {
+            tracing::error!(%error, "a look-up failed");
+            self.distrust_index();
+        }
+        answer
+    }
+
+    /// Tells the indexer what waits for it.
+    pub fn report_pending(&self) {
+        let (transactions, anything) = {
+            let tail = self.tail.read();
+            let anything = !tail.closed.is_empty() || !tail.rejections.is_empty() || !tail.late_votes.is_empty();
+            (tail.closed_transactions, anything)
+        };
+        self.signal.pending(&self.pace, transactions, anything);
+    }
+}
