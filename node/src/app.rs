@@ -1,1 +1,278 @@
 //! Composition root: opens the store, binds, spawns, awaits, drains.
+//!
+//! The only place that names a concrete store and reads the wall clock.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use ledger::block::Block;
+use ledger::crypto::PrivateKey;
+use ledger::ids::PublicKey;
+use ledger::rules::Rules;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::chain::{Chain, ChainParts};
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::federation::Federation;
+use crate::metrics::{Metrics, statsd};
+use crate::pipeline::{self, Context, Tuning};
+use crate::store::embedded::{EmbeddedStore, Options};
+use crate::store::{Settings, Store};
+use crate::verifier::CachingVerifier;
+use crate::web::{self, Check, CheckState, Drained, Limits, NodeInfo, Readiness, WebState};
+use crate::ws::{self, StreamLimits};
+
+/// The version that the API tells: that of the server this one stands in for.
+pub const VERSION: &str = "1.0.1";
+
+/// Decoded keys remembered: 200 bytes each.
+const KEYS_REMEMBERED: usize = 16 * 1024;
+
+/// Blocks that a WebSocket subscriber may lag behind.
+const EVENTS_KEPT: usize = 256;
+
+/// Seconds of counts in one statsd packet.
+const STATSD_PERIOD: Duration = Duration::from_secs(1);
+
+/// Everything a node is told from outside.
+pub struct NodeSettings {
+    /// Directory of the embedded store.
+    pub data: PathBuf,
+    /// This node's key.
+    pub key: Arc<PrivateKey>,
+    /// Keys of the other nodes.
+    pub keyring: Vec<PublicKey>,
+    /// What the operator asks for; `None`: what the ledger records, `strict` for a new one.
+    pub rules: Option<Rules>,
+    /// Whether to make a ledger where there is none.
+    pub initialise: bool,
+    /// `host:port` of the HTTP API.
+    pub api_bind: String,
+    /// `host:port` of the WebSocket API.
+    pub stream_bind: String,
+    /// Address of the stream as clients are told, given the port that was bound.
+    pub stream_url: Box<dyn Fn(u16) -> String + Send + Sync>,
+    /// Host that counters are sent to, as 1.0.1 does; `None`: nowhere.
+    pub statsd_host: Option<String>,
+    /// What clients may use up.
+    pub limits: Limits,
+    /// What subscribers may use up.
+    pub stream_limits: StreamLimits,
+    /// The pipelines' sizes and times.
+    pub tuning: Tuning,
+    /// Transactions that may wait for a block before POSTs are answered 503.
+    pub backlog_limit: usize,
+}
+
+/// The wall clock.
+pub fn wall_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// Opens the embedded store of a directory.
+pub fn open_store(data: &std::path::Path) -> anyhow::Result<Arc<EmbeddedStore>> {
+    let store = EmbeddedStore::open(data, Options::default());
+    Ok(Arc::new(store.with_context(|| format!("cannot open the database in `{}`", data.display()))?))
+}
+
+/// Makes the ledger where there is none; `false`: it exists already.
+pub async fn initialise(store: &dyn Store, rules: Option<Rules>, key: &PrivateKey) -> anyhow::Result<bool> {
+    if store.settings().await?.is_some() {
+        return Ok(false);
+    }
+    let settings = Settings { rules: rules.unwrap_or(Rules::Strict) };
+    let genesis = Block::genesis(&[key.public_key()], wall_clock()() / 1000, key);
+    store.initialise(&settings, &genesis).await?;
+    tracing::info!(rules = %settings.rules, genesis = %genesis.id, "made a new ledger");
+    Ok(true)
+}
+
+/// The rules that the ledger records; refuses a node that asks for others.
+pub async fn recorded_rules(store: &dyn Store, asked: Option<Rules>) -> anyhow::Result<Rules> {
+    let Some(Settings { rules }) = store.settings().await? else {
+        bail!("there is no ledger here yet: run `bigchaindb init`, or `bigchaindb start` without `--no-init`");
+    };
+    match asked {
+        Some(asked) if asked != rules => bail!(
+            "this ledger was made with the validation rules `{rules}` and this node is configured with `{asked}`: the rules \
+             of a ledger never change. Remove the setting `validation` (BIGCHAINDB_VALIDATION), or use another ledger"
+        ),
+        _ => Ok(rules),
+    }
+}
+
+/// Puts a chain on a store that is open: for the node, and for commands that look into a ledger.
+pub fn chain(store: Arc<dyn Store>, rules: Rules, federation: Federation, backlog_limit: usize) -> Chain {
+    let verifier = Arc::new(CachingVerifier::new(KEYS_REMEMBERED));
+    Chain::new(ChainParts { store, rules, verifier, federation, clock: wall_clock(), backlog_limit })
+}
+
+/// Refuses what the embedded store cannot be: shared.
+pub fn check_alone(federation: &Federation) -> anyhow::Result<()> {
+    let others = federation.keys().len() - 1;
+    if others > 0 {
+        bail!(
+            "the keyring names {others} other node(s), but nobody else can reach the embedded store of this node, so no \
+             block would ever be decided: empty the keyring (BIGCHAINDB_KEYRING), or use a shared database"
+        );
+    }
+    Ok(())
+}
+
+/// A node that serves.
+pub struct Node {
+    /// Where the HTTP API listens.
+    pub api: std::net::SocketAddr,
+    /// Where the WebSocket API listens.
+    pub stream: std::net::SocketAddr,
+    store: Arc<EmbeddedStore>,
+    stages: JoinSet<pipeline::StageEnd>,
+    servers: JoinSet<(&'static str, Drained)>,
+    stop_servers: watch::Sender<bool>,
+    stop_stages: watch::Sender<bool>,
+}
+
+/// Opens, binds and spawns. When this returns the node answers.
+pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
+    let federation = Federation::new(settings.key.public_key(), &settings.keyring);
+    check_alone(&federation)?;
+    let store = open_store(&settings.data)?;
+    if settings.initialise {
+        initialise(store.as_ref(), settings.rules, &settings.key).await?;
+    }
+    let rules = recorded_rules(store.as_ref(), settings.rules).await?;
+    let api = bind("the HTTP API", &settings.api_bind).await?;
+    let stream = bind("the WebSocket API", &settings.stream_bind).await?;
+    let (api_address, stream_address) = (api.local_addr()?, stream.local_addr()?);
+
+    let metrics = Arc::new(Metrics::new());
+    let events = Events::new(EVENTS_KEPT);
+    let public_key = federation.node();
+    let shared: Arc<dyn Store> = store.clone();
+    let chain = Arc::new(chain(shared, rules, federation, settings.backlog_limit));
+    let context = Context {
+        chain: chain.clone(),
+        key: settings.key,
+        events: events.clone(),
+        metrics: metrics.clone(),
+        tuning: settings.tuning,
+        decided: watch::Sender::new(0),
+    };
+    let (stop_servers, stop_stages) = (watch::Sender::new(false), watch::Sender::new(false));
+    let state = Arc::new(WebState {
+        chain: chain.clone(),
+        info: NodeInfo {
+            version: VERSION,
+            public_key: Some(public_key),
+            keyring: settings.keyring.iter().map(ToString::to_string).collect(),
+            streams_url: (settings.stream_url)(stream_address.port()),
+        },
+        limits: settings.limits,
+        metrics: metrics.clone(),
+        readiness: Arc::new(StoreReadiness { store: store.clone(), backlog_limit: settings.backlog_limit }),
+        in_flight: AtomicUsize::new(0),
+    });
+    let mut servers = JoinSet::new();
+    let stop = stop_servers.subscribe();
+    servers.spawn(async move { ("HTTP API", web::serve(api, state, stop).await) });
+    let stop = stop_servers.subscribe();
+    let (counters, limits) = (metrics.clone(), settings.stream_limits);
+    servers.spawn(async move { ("WebSocket API", ws::serve(stream, events, limits, counters, stop).await) });
+    if let Some(host) = settings.statsd_host {
+        tokio::spawn(send_counters(host, metrics, stop_stages.subscribe()));
+    }
+    let stages = pipeline::spawn(&context, &stop_stages.subscribe());
+    Ok(Node { api: api_address, stream: stream_address, store, stages, servers, stop_servers, stop_stages })
+}
+
+impl Node {
+    /// Serves until `order` is done (a signal, say), then drains. An error is a fault that ended the node by itself.
+    pub async fn run_until(mut self, order: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let fault = tokio::select! {
+            () = order => None,
+            Some(ended) = self.stages.join_next() => Some(describe(ended)),
+            Some(_) = self.servers.join_next() => Some("a server ended by itself".to_owned()),
+            error = self.store.failed() => Some(format!("{error}")),
+        };
+        let drained = self.drain().await;
+        match fault {
+            Some(fault) => bail!("{fault}: the node stops, nothing that was confirmed is lost; start it again"),
+            None => drained,
+        }
+    }
+
+    /// Requests first, then the stages, then the store: nothing is written after it is closed.
+    async fn drain(mut self) -> anyhow::Result<()> {
+        self.stop_servers.send_replace(true);
+        while let Some(ended) = self.servers.join_next().await {
+            match ended {
+                Ok((server, Drained::Whole)) => tracing::info!(server, "stopped, all requests answered"),
+                Ok((server, Drained::CutOff(n))) => tracing::warn!(server, n, "stopped, connections were cut off"),
+                Err(error) => tracing::error!(%error, "a server failed"),
+            }
+        }
+        self.stop_stages.send_replace(true);
+        let stages = async { while self.stages.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_STAGES, stages).await.is_err() {
+            tracing::warn!("the pipelines did not come to an end in time; they go on at the next start");
+            self.stages.shutdown().await;
+        }
+        self.store.close().await.context("cannot close the database")
+    }
+}
+
+/// For what the pipelines have begun when the node stops.
+const DRAIN_STAGES: Duration = Duration::from_secs(10);
+
+fn describe(ended: Result<pipeline::StageEnd, tokio::task::JoinError>) -> String {
+    match ended {
+        Ok((stage, Ok(()))) => format!("the {stage} stage ended by itself"),
+        Ok((stage, Err(error))) => format!("the {stage} stage cannot go on: {error}"),
+        Err(error) => format!("a stage failed: {error}"),
+    }
+}
+
+/// Sends statsd counters for as long as the node runs. They are nobody's reason to stop a node.
+async fn send_counters(host: String, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
+    let address = tokio::net::lookup_host((host.as_str(), statsd::PORT)).await.ok().and_then(|mut all| all.next());
+    let Some(to) = address else {
+        tracing::warn!(host, "the host for statsd counters (graphite.host) has no address: none are sent");
+        return;
+    };
+    if let Err(error) = statsd::run(to, STATSD_PERIOD, metrics, stop).await {
+        tracing::warn!(%to, %error, "cannot send statsd counters");
+    }
+}
+
+async fn bind(what: &str, address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on `{address}` for {what}"))
+}
+
+/// `/readyz`: the database takes writes, and there is room in the backlog.
+struct StoreReadiness {
+    store: Arc<EmbeddedStore>,
+    backlog_limit: usize,
+}
+
+impl Readiness for StoreReadiness {
+    fn checks(&self) -> Vec<Check> {
+        let database = match self.store.failure() {
+            None => Check { name: "database", state: CheckState::Ok, sentence: "takes writes".to_owned() },
+            Some(error) => Check { name: "database", state: CheckState::Failed, sentence: error.to_string() },
+        };
+        let waiting = self.store.backlog_len();
+        let full = waiting >= self.backlog_limit;
+        let sentence = format!("{waiting} of at most {} transactions wait for a block", self.backlog_limit);
+        let state = if full { CheckState::Degraded } else { CheckState::Ok };
+        vec![database, Check { name: "backlog", state, sentence }]
+    }
+}

@@ -85,6 +85,11 @@ impl Chain {
         &self.federation
     }
 
+    /// The ledger's consensus rules.
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
     /// Signature checks.
     pub fn verifier(&self) -> &SharedVerifier {
         &self.verifier

@@ -8,12 +8,14 @@ mod configure;
 mod generate;
 mod key;
 mod show;
+mod start;
 
 use std::fmt::Display;
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -94,6 +96,8 @@ impl From<LogLevel> for Level {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Start(start::StartArgs),
+    Init(start::InitArgs),
     Configure(configure::Args),
     ShowConfig(show::ConfigArgs),
     ExportMyPubkey(show::PubkeyArgs),
@@ -140,8 +144,12 @@ pub fn run(cli: Cli, process: Process) -> ExitCode {
 }
 
 fn dispatch(command: Command, context: &Context) -> Outcome {
-    telemetry::start_console(context.level.unwrap_or(Level::Warning));
+    if !matches!(command, Command::Start(_)) {
+        telemetry::start_console(context.level.unwrap_or(Level::Warning));
+    }
     match command {
+        Command::Start(args) => start::start(&args, context),
+        Command::Init(_) => start::init(context),
         Command::Configure(args) => configure::run(&args, context),
         Command::ShowConfig(_) => show::config(context),
         Command::ExportMyPubkey(_) => show::pubkey(context),
@@ -183,12 +191,15 @@ impl Context {
         if self.json { writeln!(out, "{json}") } else { writeln!(out, "{text}") }
     }
 
+    /// The checked configuration, and what is to be said of it once logs are set up. `defaults`: without any file.
+    fn config(&self, defaults: bool) -> anyhow::Result<(Config, Remarks)> {
+        Ok(Config::load(&Sources { ignore_file: defaults || self.sources.ignore_file, ..self.sources.clone() })?)
+    }
+
     /// The checked configuration; its warnings go to standard error.
     fn load_config(&self) -> anyhow::Result<Config> {
-        let (config, remarks) = Config::load(&self.sources)?;
-        let Remarks { warnings, notes } = remarks;
-        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        notes.iter().for_each(|note| tracing::info!("{note}"));
+        let (config, remarks) = self.config(false)?;
+        remarks.tell();
         Ok(config)
     }
 
@@ -198,6 +209,11 @@ impl Context {
             anyhow::anyhow!("There is no home directory for the configuration file: say where it is with `-c FILE`.")
         })
     }
+}
+
+/// The threads that serve: one for each processor.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
 
 /// Asks on standard error, reads a line from standard input.

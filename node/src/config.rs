@@ -184,6 +184,14 @@ pub struct Remarks {
     pub notes: Vec<String>,
 }
 
+impl Remarks {
+    /// Logs them.
+    pub fn tell(&self) {
+        self.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        self.notes.iter().for_each(|note| tracing::info!("{note}"));
+    }
+}
+
 impl Config {
     /// Collects and checks.
     pub fn load(sources: &Sources) -> Result<(Self, Remarks), ConfigError> {

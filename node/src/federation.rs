@@ -47,6 +47,14 @@ impl Federation {
         }
     }
 
+    /// Whether a block's voters are this federation: a block that lists only its own maker, say, must not be decided by
+    /// that one vote. The order does not matter.
+    pub fn accepts_voters(&self, voters: &[String]) -> bool {
+        let mut listed: Vec<PublicKey> = voters.iter().filter_map(|key| key.parse().ok()).collect();
+        listed.sort_unstable();
+        listed.len() == voters.len() && listed == self.keys
+    }
+
     /// Who is tried next when `current` sleeps: the key after it, never `current` itself unless it is alone.
     pub fn next_assignee(&self, current: &PublicKey) -> PublicKey {
         let after = self.keys.partition_point(|key| key <= current);
@@ -70,5 +78,16 @@ mod tests {
             assert_eq!(federation.next_assignee(&key(current)), key(next), "after {current}");
         }
         assert_eq!(Federation::new(key(3), &[]).next_assignee(&key(3)), key(3));
+    }
+
+    #[test]
+    fn voters_are_the_whole_federation_in_any_order() {
+        let federation = Federation::new(key(3), &[key(1)]);
+        let voters = |keys: &[u8]| keys.iter().map(|n| key(*n).to_string()).collect::<Vec<_>>();
+        assert!(federation.accepts_voters(&voters(&[3, 1])));
+        for wrong in [&[3][..], &[], &[1, 2], &[1, 3, 3], &[1, 2, 3]] {
+            assert!(!federation.accepts_voters(&voters(wrong)), "{wrong:?}");
+        }
+        assert!(!federation.accepts_voters(&[key(1).to_string(), key(3).to_string(), "x".into()]));
     }
 }

@@ -15,5 +15,6 @@ pub mod pipeline;
 pub mod store;
 pub mod telemetry;
 pub mod verifier;
+pub mod verify;
 pub mod web;
 pub mod ws;

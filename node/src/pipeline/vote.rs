@@ -10,6 +10,7 @@ use ledger::block::Block;
 use ledger::election::BlockStatus;
 use ledger::error::Invalid;
 use ledger::ids::{BlockId, OutputRef};
+use ledger::rules::Rules;
 use ledger::validate::Verdict;
 use ledger::vote::Vote;
 use tokio::sync::watch;
@@ -106,6 +107,10 @@ impl Stage {
         let chain = &self.context.chain;
         if let Err(broken) = block.check(chain.federation().keys(), chain.verifier().as_ref()) {
             return Ok(Some(Some(broken)));
+        }
+        if chain.rules() == Rules::Strict && !chain.federation().accepts_voters(&block.header.voters) {
+            let text = format!("the block's voters are not this federation: {}", block.header.voters.join(", "));
+            return Ok(Some(Some(Invalid::Voters(text))));
         }
         if let Some(broken) = self.repeated(block, stop).await? {
             return Ok(Some(Some(broken)));

@@ -207,6 +207,11 @@ impl EmbeddedStore {
         }
     }
 
+    /// Why the store cannot write any more; `None` while all is well.
+    pub fn failure(&self) -> Option<StoreError> {
+        self.shared.failure()
+    }
+
     /// Ends orderly: finishes what was asked for, brings the index up to date, syncs it. Whoever asks after this is
     /// refused.
     pub async fn close(&self) -> Result<()> {

@@ -1,0 +1,113 @@
+//! `start`, `init`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+
+use super::{Context, Outcome};
+use crate::app::{self, NodeSettings};
+use crate::config::Config;
+use crate::config::settings::Backend;
+use crate::pipeline::Tuning;
+use crate::telemetry;
+use crate::web::Limits;
+use crate::ws::StreamLimits;
+
+/// Transactions that may wait for a block: at 10,000 a second and with the default delay of 120 s far from being
+/// reassigned, and at 3 kB each within the memory that a node may use.
+const BACKLOG_LIMIT: usize = 30_000;
+
+/// Start the node; makes a key pair and a ledger where there are none
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bigchaindb start\n  BIGCHAINDB_DATABASE_PATH=/var/lib/bigchaindb bigchaindb start")]
+pub struct StartArgs {
+    /// For trying things out: forget any configuration file, use the defaults
+    #[arg(long)]
+    dev: bool,
+    /// Do not make a ledger where there is none
+    #[arg(long)]
+    no_init: bool,
+}
+
+/// Make the ledger
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bigchaindb init")]
+pub struct InitArgs {}
+
+/// Runs a node until SIGINT or SIGTERM.
+pub fn start(args: &StartArgs, context: &Context) -> Outcome {
+    let (config, remarks) = context.config(args.dev)?;
+    telemetry::start(&config, args.dev)?;
+    remarks.tell();
+    let settings = node_settings(config, !args.no_init)?;
+    super::runtime()?.block_on(async {
+        let node = app::start(settings).await?;
+        tracing::info!("BigchainDB Version {}", app::VERSION);
+        eprintln!("Listening to client connections on: {}", node.api);
+        tracing::info!(api = %node.api, stream = %node.stream, "the node serves");
+        node.run_until(stop_signal()).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Makes the ledger where there is none.
+pub fn init(context: &Context) -> Outcome {
+    let config = context.load_config()?;
+    let settings = node_settings(config, true)?;
+    super::runtime()?.block_on(async {
+        let store = app::open_store(&settings.data)?;
+        let made = app::initialise(store.as_ref(), settings.rules, &settings.key).await?;
+        store.close().await?;
+        if !made {
+            eprintln!("The database already exists.");
+            eprintln!("If you wish to re-initialize it, first drop it.");
+        }
+        context.answer(if made { "The ledger is ready." } else { "" }, &json!({"initialised": made}))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn node_settings(mut config: Config, initialise: bool) -> anyhow::Result<NodeSettings> {
+    if config.database.backend != Backend::Embedded {
+        bail!(
+            "the database backend `{}` is not in this build, only `embedded` is: set `database.backend` \
+             (BIGCHAINDB_DATABASE_BACKEND) to `embedded`",
+            config.database.backend
+        );
+    }
+    let keypair = config.ensure_keypair().context("cannot have a key pair")?;
+    let Some(keypair) = keypair else {
+        bail!("Can't start BigchainDB, no keypair found. Did you run `bigchaindb configure`?");
+    };
+    let websocket = config.websocket.clone();
+    Ok(NodeSettings {
+        data: config.database.path.clone(),
+        keyring: config.keyring.keyring(keypair.public).active,
+        key: keypair.private,
+        rules: config.validation,
+        initialise,
+        api_bind: config.server.bind.to_string(),
+        stream_bind: config.websocket.bind.to_string(),
+        stream_url: Box::new(move |port| websocket.advertised_url(port)),
+        statsd_host: Some(config.graphite_host.clone()),
+        limits: Limits::default(),
+        stream_limits: StreamLimits::default(),
+        tuning: Tuning { reassign_delay: config.backlog_reassign_delay, ..Tuning::default() },
+        backlog_limit: BACKLOG_LIMIT,
+    })
+}
+
+/// Ctrl-C, or what a process manager sends.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        tracing::warn!("SIGTERM cannot be awaited, only Ctrl-C");
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = tokio::signal::ctrl_c() => tracing::info!("SIGINT: stopping"),
+    }
+}

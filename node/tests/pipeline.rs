@@ -1,0 +1,171 @@
+//! The pipelines over a real store: what becomes of transactions, good and bad.
+#![allow(clippy::unwrap_used)] // a test that cannot go on ends
+
+#[path = "pipeline/rig.rs"]
+mod rig;
+
+use std::sync::Arc;
+
+use bigchaindb::chain::SubmitError;
+use ledger::block::Block;
+use ledger::election::BlockStatus;
+use ledger::facts::TxStatus;
+use ledger::rules::Rules;
+use ledger::vote::Vote;
+use rig::{Rig, create, key, transfer};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submitted_transaction_becomes_valid_and_is_voted_on_in_a_chain() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    rig.start();
+    let genesis = rig.store.genesis().await.unwrap();
+    let mut previous = genesis.id;
+    for n in 0..3 {
+        let tx = create(&key(7), n, 1);
+        rig.chain.submit(tx.clone()).await.unwrap();
+        let blocks = rig.until_valid(&[&tx]).await;
+        let block = blocks.last().unwrap();
+        assert_eq!(rig.chain.transaction_status(&tx.id()).await.unwrap(), Some(TxStatus::Valid));
+        let votes = rig.chain.votes(&block.id).await.unwrap();
+        let vote = Vote::from_bytes(&votes[0].bytes).unwrap();
+        assert_eq!((votes.len(), vote.previous_block, vote.is_block_valid), (1, previous, true));
+        previous = block.id;
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_before_the_start_is_not_forgotten() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    let (waiting, packed) = (create(&key(7), 1, 1), create(&key(7), 2, 1));
+    rig.slip_in(&[&waiting], rig.key.public_key()).await;
+    let block = Block::create(vec![packed.clone()], &[rig.key.public_key()], 1_500_000_001, &rig.key);
+    rig.store.write_block(Arc::new(block)).await.unwrap();
+    rig.start();
+    rig.until_valid(&[&waiting, &packed]).await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_rivals_one_becomes_valid_and_the_other_learns_why_not() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    let owner = key(7);
+    rig.start();
+    for n in 0..20 {
+        let asset = create(&owner, n, 5);
+        rig.chain.submit(asset.clone()).await.unwrap();
+        rig.until_valid(&[&asset]).await;
+        let one = transfer(&asset, &owner, key(8).public_key(), 5);
+        let two = transfer(&asset, &owner, key(9).public_key(), 5);
+        // Past admission, which would refuse the second at once.
+        rig.slip_in(&[&one, &two], rig.key.public_key()).await;
+        rig.until_valid(&[&one]).await;
+        let (class, message) = rig.until_rejected(&two).await;
+        assert_eq!(class, "DoubleSpend");
+        assert_eq!(message, format!("input `{}` was already spent", asset.id()));
+        assert_eq!(rig.chain.transaction_status(&two.id()).await.unwrap(), None);
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn admission_refuses_rivals_of_what_waits() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    let owner = key(7);
+    let asset = create(&owner, 0, 5);
+    rig.start();
+    rig.chain.submit(asset.clone()).await.unwrap();
+    rig.until_valid(&[&asset]).await;
+    let (one, two) =
+        (transfer(&asset, &owner, key(8).public_key(), 5), transfer(&asset, &owner, key(9).public_key(), 5));
+    let first = rig.chain.submit(one.clone()).await;
+    let second = rig.chain.submit(two).await;
+    assert!(first.is_ok(), "{first:?}");
+    assert!(matches!(&second, Err(SubmitError::Invalid(e)) if e.class() == "DoubleSpend"), "{second:?}");
+    // The same once more is fine, at any time.
+    rig.chain.submit(one.clone()).await.unwrap();
+    rig.until_valid(&[&one]).await;
+    rig.chain.submit(one).await.unwrap();
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invalid_transactions_in_the_backlog_are_dropped_with_their_reason() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    let owner = key(7);
+    let asset = create(&owner, 0, 5);
+    rig.start();
+    rig.chain.submit(asset.clone()).await.unwrap();
+    rig.until_valid(&[&asset]).await;
+    let too_much = transfer(&asset, &owner, key(8).public_key(), 6);
+    let unknown = transfer(&create(&owner, 99, 5), &owner, key(8).public_key(), 5);
+    rig.slip_in(&[&too_much, &unknown], rig.key.public_key()).await;
+    assert_eq!(rig.until_rejected(&too_much).await.0, "AmountError");
+    assert_eq!(rig.until_rejected(&unknown).await.0, "InputDoesNotExist");
+    // A second genesis transaction is let in by the API of 1.0.1, and dropped here.
+    let genesis = Block::genesis(&[owner.public_key()], 1, &owner).transactions[0].clone();
+    rig.slip_in(&[&genesis], rig.key.public_key()).await;
+    assert_eq!(rig.until_rejected(&genesis).await.0, "GenesisBlockAlreadyExistsError");
+    assert_eq!(rig.store.backlog_len(), 0);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_of_an_invalid_block_come_back_and_do_not_loop() {
+    let mut rig = Rig::new(Rules::V1_0_1).await;
+    let (good, stranger) = (create(&key(7), 1, 1), key(66));
+    // A block from outside the federation that this node is to vote on.
+    let block = Block::create(vec![good.clone()], &[rig.key.public_key()], 1_500_000_001, &stranger);
+    let foreign = block.id;
+    rig.store.write_block(Arc::new(block)).await.unwrap();
+    rig.start();
+    rig.until_valid(&[&good]).await;
+    assert_eq!(rig.chain.block_status(&foreign).await.unwrap(), Some(BlockStatus::Invalid));
+    let blocks = rig.chain.blocks_of(&good.id(), None).await.unwrap();
+    assert_eq!(blocks.len(), 2, "one invalid, one valid");
+    assert_eq!(rig.chain.blocks_of(&good.id(), Some(BlockStatus::Valid)).await.unwrap().len(), 1);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strict_ledgers_refuse_blocks_whose_voters_are_not_the_federation() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    let good = create(&key(7), 1, 1);
+    let voters = [rig.key.public_key(), key(66).public_key(), key(67).public_key()];
+    let block = Block::create(vec![good], &voters, 1_500_000_001, &rig.key);
+    let id = block.id;
+    rig.store.write_block(Arc::new(block)).await.unwrap();
+    rig.start();
+    let after = create(&key(7), 2, 1);
+    rig.chain.submit(after.clone()).await.unwrap();
+    rig.until_valid(&[&after]).await;
+    let votes = rig.chain.votes(&id).await.unwrap();
+    assert!(!Vote::from_bytes(&votes[0].bytes).unwrap().is_block_valid);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_its_assignee_leaves_lying_is_taken_over() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    let tx = create(&key(7), 1, 1);
+    rig.slip_in(&[&tx], key(66).public_key()).await;
+    rig.start();
+    let other = create(&key(7), 2, 1);
+    rig.chain.submit(other.clone()).await.unwrap();
+    rig.until_valid(&[&other]).await;
+    assert_eq!(rig.chain.transaction_status(&tx.id()).await.unwrap(), Some(TxStatus::Backlog), "not ours yet");
+    rig.advance(121_000);
+    rig.until_valid(&[&tx]).await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_backlog_says_so() {
+    let rig = Rig::new(Rules::Strict).await;
+    let transactions: Vec<_> = (0..10_000).map(|n| create(&key(7), n, 1)).collect();
+    for some in transactions.chunks(1000) {
+        rig.slip_in(&some.iter().collect::<Vec<_>>(), rig.key.public_key()).await;
+    }
+    let refused = rig.chain.submit(create(&key(7), -1, 1)).await;
+    assert!(matches!(refused, Err(SubmitError::Busy { retry_after: 1.., .. })), "{refused:?}");
+}
