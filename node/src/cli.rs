@@ -3,12 +3,14 @@
 //! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage. Answers go to standard output,
 //! everything else (prompts, progress, logs, errors) to standard error.
 
+mod bench;
 mod cluster;
 mod configure;
 mod generate;
 mod key;
 mod show;
 mod start;
+mod tx;
 
 use std::fmt::Display;
 use std::io::{self, BufRead, Write};
@@ -32,6 +34,8 @@ pub const VERSION: &str = concat!("1.0.1 (bigchaindb-rs ", env!("CARGO_PKG_VERSI
 pub struct Process {
     /// Its environment.
     pub environment: Environment,
+    /// The program's own file.
+    pub executable: PathBuf,
 }
 
 /// Control your BigchainDB node.
@@ -106,7 +110,11 @@ enum Command {
     AddReplicas(cluster::AddArgs),
     RemoveReplicas(cluster::RemoveArgs),
     #[command(subcommand)]
+    Tx(tx::Command),
+    #[command(subcommand)]
     Key(key::Command),
+    Bench(bench::Args),
+    Openapi(generate::OpenapiArgs),
     Completions(generate::CompletionsArgs),
 }
 
@@ -114,6 +122,7 @@ enum Command {
 #[derive(Debug)]
 struct Context {
     sources: Sources,
+    executable: PathBuf,
     level: Option<Level>,
     yes: bool,
     json: bool,
@@ -136,6 +145,7 @@ pub fn run(cli: Cli, process: Process) -> ExitCode {
     });
     let context = Context {
         sources: Sources { environment: process.environment, file: cli.config, ignore_file: false, flags },
+        executable: process.executable,
         level,
         yes: cli.yes,
         json: cli.json,
@@ -157,7 +167,10 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::SetReplicas(_) => cluster::set_replicas(),
         Command::AddReplicas(_) => cluster::add_replicas(),
         Command::RemoveReplicas(_) => cluster::remove_replicas(),
+        Command::Tx(command) => tx::run(&command, context),
         Command::Key(command) => key::run(&command, context),
+        Command::Bench(args) => bench::run(args, context),
+        Command::Openapi(_) => generate::openapi(),
         Command::Completions(args) => generate::completions(&args, context),
     }
 }
@@ -201,6 +214,11 @@ impl Context {
         let (config, remarks) = self.config(false)?;
         remarks.tell();
         Ok(config)
+    }
+
+    /// Where the system wants temporary files.
+    fn temporary_directory(&self) -> PathBuf {
+        self.sources.environment.get("TMPDIR").filter(|path| !path.is_empty()).map_or("/tmp".into(), PathBuf::from)
     }
 
     /// Where `configure` writes: `-c` or the default place.

@@ -3,8 +3,10 @@
 //! Directions of imports: `web, ws, pipeline -> chain -> store (trait) -> ledger`. Only [`app`] names a concrete store.
 
 pub mod app;
+pub mod bench;
 pub mod chain;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod events;

@@ -13,5 +13,6 @@ fn main() -> ExitCode {
     // The one place that reads the process environment.
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-    cli::run(Cli::parse(), Process { environment })
+    let executable = std::env::current_exe().unwrap_or_else(|_| "bigchaindb".into());
+    cli::run(Cli::parse(), Process { environment, executable })
 }

@@ -1,4 +1,4 @@
-//! `completions`: texts made from the program itself.
+//! `openapi`, `completions`: texts made from the program itself.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use super::{Cli, Context, Outcome};
+use crate::web::openapi;
 
 /// Print the completion script of a shell
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,18 @@ pub struct CompletionsArgs {
     /// Which shell
     #[arg(value_enum)]
     shell: Shell,
+}
+
+/// Print the description of the HTTP API (OpenAPI, in JSON)
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bigchaindb openapi > openapi.json")]
+pub struct OpenapiArgs {}
+
+pub fn openapi() -> Outcome {
+    let mut out = io::stdout();
+    out.write_all(&openapi::text())?;
+    writeln!(out)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn completions(args: &CompletionsArgs, context: &Context) -> Outcome {

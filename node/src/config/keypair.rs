@@ -58,9 +58,7 @@ impl Keypair {
 
     /// Base58 text of a private key. The error never shows the text.
     pub fn from_base58(text: &str) -> Result<Self, String> {
-        let private =
-            PrivateKey::from_base58(text).map_err(|_| "is not a base58 Ed25519 private key of 32 bytes".to_owned())?;
-        Ok(Self::from_private(private))
+        private_from_base58(text).map(Self::from_private)
     }
 
     /// `{"public": …, "private": …}`: holds the private key.
@@ -68,28 +66,9 @@ impl Keypair {
         json!({"public": self.public.to_string(), "private": self.private.to_base58().as_str()})
     }
 
-    /// Reads a key file: [`Keypair::to_json`]'s form, or nothing but the private key's base58 text.
+    /// Reads a key file, see [`read_private`].
     pub fn read(path: &Path) -> Result<Self, KeypairError> {
-        let unusable = |reason: String| KeypairError::Unusable { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|e| unusable(format!("cannot be read: {e}")))?;
-        let text = Zeroizing::new(text);
-        Self::parse(&text).map_err(unusable)
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        if !text.starts_with('{') {
-            return Self::from_base58(text);
-        }
-        let value: Value = serde_json::from_str(text).map_err(|_| "is no JSON".to_owned())?;
-        let private = value.get("private").and_then(Value::as_str).ok_or("has no text `private`")?;
-        let pair = Self::from_base58(private).map_err(|reason| format!("`private` {reason}"))?;
-        match value.get("public").and_then(Value::as_str) {
-            Some(public) if public != pair.public.to_string() => {
-                Err(format!("`public` is {public}, but the private key belongs to {}", pair.public))
-            }
-            _ => Ok(pair),
-        }
+        read_private(path).map(Self::from_private)
     }
 
     /// Writes a key file that only its owner can read. Fails if the file exists.
@@ -106,6 +85,33 @@ impl Keypair {
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(unusable)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(unusable)
+    }
+}
+
+/// Reads a key file: [`Keypair::to_json`]'s form, or nothing but the private key's base58 text.
+pub fn read_private(path: &Path) -> Result<PrivateKey, KeypairError> {
+    let unusable = |reason: String| KeypairError::Unusable { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|e| unusable(format!("cannot be read: {e}")))?;
+    parse(&Zeroizing::new(text)).map_err(unusable)
+}
+
+fn private_from_base58(text: &str) -> Result<PrivateKey, String> {
+    PrivateKey::from_base58(text).map_err(|_| "is not a base58 Ed25519 private key of 32 bytes".to_owned())
+}
+
+fn parse(text: &str) -> Result<PrivateKey, String> {
+    let text = text.trim();
+    if !text.starts_with('{') {
+        return private_from_base58(text);
+    }
+    let value: Value = serde_json::from_str(text).map_err(|_| "is no JSON".to_owned())?;
+    let private = value.get("private").and_then(Value::as_str).ok_or("has no text `private`")?;
+    let private = private_from_base58(private).map_err(|reason| format!("`private` {reason}"))?;
+    match value.get("public").and_then(Value::as_str) {
+        Some(public) if public != private.public_key().to_string() => {
+            Err(format!("`public` is {public}, but the private key belongs to {}", private.public_key()))
+        }
+        _ => Ok(private),
     }
 }
 

@@ -33,6 +33,11 @@ impl Keyring {
         Self { generation: 0, previous: Vec::new(), known: active.clone(), active, next: Vec::new() }
     }
 
+    /// The active keys without one's own.
+    pub fn others(&self, own: &PublicKey) -> Vec<PublicKey> {
+        self.active.iter().copied().filter(|key| key != own).collect()
+    }
+
     /// Reads the file; all its faults at once.
     pub fn read(path: &Path) -> Result<Self, Vec<String>> {
         let text = std::fs::read_to_string(path).map_err(|e| vec![format!("cannot be read: {e}")])?;

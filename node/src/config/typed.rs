@@ -162,12 +162,9 @@ fn keys(reader: &mut Reader<'_>, database: &Database) -> (Option<PublicKey>, Opt
     let written = reader.parse("keypair.private", Keypair::from_base58);
     let file = reader.text("keypair.private_file").map(PathBuf::from);
     let pair = match (written, file) {
-        (Some(_), Some(_)) => {
-            reader.fault("keypair.private_file", "keypair.private is given as well; give only one of them");
-            None
-        }
+        // A mounted secret counts more than what stands in a file or in the environment.
+        (_, Some(path)) => reader.parse("keypair.private_file", |_| Keypair::read(&path)),
         (Some(pair), None) => Some(pair),
-        (None, Some(path)) => reader.parse("keypair.private_file", |_| Keypair::read(&path)),
         (None, None) => generated_before(reader, database, public),
     };
     if let (Some(public), Some(pair)) = (public, &pair)

@@ -1,0 +1,47 @@
+//! What a process on this machine takes, from `/proc`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A process by its number.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    directory: PathBuf,
+}
+
+impl Watched {
+    /// Any process.
+    pub fn new(pid: u32) -> Self {
+        Self { directory: PathBuf::from(format!("/proc/{pid}")) }
+    }
+
+    /// Resident memory, bytes. `None`: it has ended, or this system has no `/proc`.
+    pub fn resident(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(self.directory.join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    }
+
+    /// Processor time used so far, in user and system mode.
+    pub fn cpu(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(self.directory.join("stat")).ok()?;
+        // The program's name, in brackets, may hold blanks; user and system time are fields 14 and 15 of proc(5).
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+        let rate = rustix::param::clock_ticks_per_second();
+        Some(Duration::from_millis(ticks * 1000 / rate.max(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_and_time() {
+        let process = Watched::new(std::process::id());
+        assert!(process.resident().is_some_and(|bytes| bytes > 1 << 20));
+        assert!(process.cpu().is_some());
+        assert_eq!(Watched::new(u32::MAX).resident(), None);
+    }
+}

@@ -1,0 +1,268 @@
+//! The figures, for people and for programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::load::{NEVER, Outcome};
+use super::{CpuTimes, Options};
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Transactions that were to be posted.
+    pub count: usize,
+    connections: usize,
+    rate: Option<f64>,
+    accepted: usize,
+    valid: usize,
+    /// Seconds from the first POST to the last 202, and to the last valid.
+    accepted_seconds: f64,
+    valid_seconds: f64,
+    to_accepted: Quantiles,
+    to_valid: Quantiles,
+    reads: Quantiles,
+    failed_reads: u64,
+    resent: u64,
+    refused: Vec<(u16, usize)>,
+    broken: Vec<String>,
+    /// Valid transactions a second in each tenth of the run's transactions, in the order they became valid.
+    tenths: Vec<f64>,
+    idle_memory: Option<u64>,
+    peak_memory: Option<u64>,
+    node_cpu_us: Option<f64>,
+    generator_cpu_us: Option<f64>,
+    floor_us: f64,
+    cores: usize,
+    /// The kind of file system that the node of our own wrote to.
+    pub stored_on: Option<String>,
+}
+
+/// Times in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Quantiles {
+    count: usize,
+    p50: f64,
+    p95: f64,
+    p99: f64,
+    max: f64,
+}
+
+impl Quantiles {
+    /// Of times in microseconds.
+    fn of(mut times: Vec<u64>) -> Self {
+        times.sort_unstable();
+        // The smallest time that at least this share of all times does not exceed.
+        let at = |permille: usize| {
+            let rank = (times.len() * permille).div_ceil(1000).max(1) - 1;
+            times.get(rank).map_or(0.0, |us| seconds(*us) * 1e3)
+        };
+        Self { count: times.len(), p50: at(500), p95: at(950), p99: at(990), max: at(1000) }
+    }
+
+    fn json(&self) -> Value {
+        let round = |ms: f64| (ms * 1e3).round() / 1e3;
+        json!({"count": self.count, "p50": round(self.p50), "p95": round(self.p95), "p99": round(self.p99),
+            "max": round(self.max)})
+    }
+}
+
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p95, p99, max, .. } = self;
+        write!(f, "p50 {p50:8.2}   p95 {p95:8.2}   p99 {p99:8.2}   max {max:8.2} ms")
+    }
+}
+
+fn seconds(microseconds: u64) -> f64 {
+    Duration::from_micros(microseconds).as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss)] // Counts of transactions, far below 2^52.
+const fn float(count: usize) -> f64 {
+    count as f64
+}
+
+fn rate(count: usize, seconds: f64) -> f64 {
+    if seconds > 0.0 { float(count) / seconds } else { 0.0 }
+}
+
+impl Report {
+    /// Sums up. `cpu`: before and after.
+    pub fn new(
+        options: &Options,
+        outcome: Outcome,
+        floor_us: f64,
+        idle_memory: Option<u64>,
+        cpu: Option<(CpuTimes, CpuTimes)>,
+    ) -> Self {
+        let first = outcome.posted.iter().copied().min().unwrap_or(0);
+        let came = |times: &[u64]| times.iter().copied().filter(|time| *time != NEVER).collect::<Vec<u64>>();
+        let (accepted, mut valid) = (came(&outcome.accepted), came(&outcome.valid));
+        valid.sort_unstable();
+        let since_first = |last: Option<&u64>| last.map_or(0.0, |last| seconds(last.saturating_sub(first)));
+        let took = |ends: &[u64]| {
+            let both = outcome.posted.iter().zip(ends).filter(|(_, end)| **end != NEVER);
+            Quantiles::of(both.map(|(posted, end)| end.saturating_sub(*posted)).collect())
+        };
+        let done = float(accepted.len().max(1));
+        let per_transaction =
+            |before: Duration, after: Duration| (after.saturating_sub(before)).as_secs_f64() * 1e6 / done;
+        Self {
+            count: options.count,
+            connections: options.connections,
+            rate: options.rate,
+            accepted: accepted.len(),
+            valid: valid.len(),
+            accepted_seconds: since_first(accepted.iter().max()),
+            valid_seconds: since_first(valid.last()),
+            to_accepted: took(&outcome.accepted),
+            to_valid: took(&outcome.valid),
+            tenths: tenths(first, &valid),
+            reads: Quantiles::of(outcome.reads),
+            failed_reads: outcome.failed_reads,
+            resent: outcome.resent,
+            refused: outcome.refused,
+            broken: outcome.broken,
+            idle_memory,
+            peak_memory: outcome.peak_memory,
+            node_cpu_us: cpu
+                .and_then(|(before, after)| before.node.zip(after.node))
+                .map(|(b, a)| per_transaction(b, a)),
+            generator_cpu_us: cpu.map(|(before, after)| per_transaction(before.generator, after.generator)),
+            floor_us,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            stored_on: None,
+        }
+    }
+
+    /// Whether everything that was to be posted became valid.
+    pub fn complete(&self) -> bool {
+        self.valid == self.count
+    }
+
+    /// Time of all cores for each valid transaction, in multiples of the floor.
+    fn times_floor(&self) -> f64 {
+        let valid_rate = rate(self.valid, self.valid_seconds);
+        if valid_rate > 0.0 { float(self.cores) * 1e6 / valid_rate / self.floor_us } else { 0.0 }
+    }
+
+    /// For programs. Times in milliseconds unless the name says otherwise, memory in bytes.
+    pub fn json(&self) -> Value {
+        let round = |number: f64| (number * 10.0).round() / 10.0;
+        json!({
+            "count": self.count,
+            "connections": self.connections,
+            "rate": self.rate,
+            "accepted": self.accepted,
+            "valid": self.valid,
+            "accepted_per_second": round(rate(self.accepted, self.accepted_seconds)),
+            "valid_per_second": round(rate(self.valid, self.valid_seconds)),
+            "valid_per_second_by_tenth": self.tenths.iter().map(|r| round(*r)).collect::<Vec<_>>(),
+            "seconds": self.valid_seconds,
+            "post_to_accepted_ms": self.to_accepted.json(),
+            "post_to_valid_ms": self.to_valid.json(),
+            "get_by_id_ms": self.reads.json(),
+            "failed_reads": self.failed_reads,
+            "resent_after_503": self.resent,
+            "refused": self.refused.len(),
+            "broken": self.broken,
+            "memory_idle": self.idle_memory,
+            "memory_peak": self.peak_memory,
+            "node_cpu_us_per_transaction": self.node_cpu_us.map(round),
+            "generator_cpu_us_per_transaction": self.generator_cpu_us.map(round),
+            "floor_us": round(self.floor_us),
+            "cores": self.cores,
+            "times_floor": (self.times_floor() * 100.0).round() / 100.0,
+            "stored_on": self.stored_on,
+        })
+    }
+}
+
+/// Rates over equal numbers of transactions: a cost that grows with what is stored shows here.
+fn tenths(first: u64, valid: &[u64]) -> Vec<f64> {
+    let mut from = first;
+    let size = (valid.len() / 10).max(1);
+    valid
+        .chunks_exact(size)
+        .take(10)
+        .map(|part| {
+            let to = part.last().copied().unwrap_or(from);
+            let tenth = rate(part.len(), seconds(to.saturating_sub(from)));
+            from = to;
+            tenth
+        })
+        .collect()
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pace = self.rate.map_or_else(|| "as fast as possible".to_owned(), |rate| format!("{rate} a second"));
+        writeln!(f, "{} CREATEs over {} connections, {pace}", self.count, self.connections)?;
+        let (accepted, valid) = (rate(self.accepted, self.accepted_seconds), rate(self.valid, self.valid_seconds));
+        writeln!(f, "accepted       {accepted:10.0} /s   {} in {:.2} s", self.accepted, self.accepted_seconds)?;
+        writeln!(f, "valid          {valid:10.0} /s   {} in {:.2} s", self.valid, self.valid_seconds)?;
+        let tenths: Vec<String> = self.tenths.iter().map(|rate| format!("{rate:.0}")).collect();
+        writeln!(f, "  by tenth     {}", tenths.join(" "))?;
+        writeln!(f, "POST to 202    {}", self.to_accepted)?;
+        writeln!(f, "POST to valid  {}", self.to_valid)?;
+        if self.reads.count > 0 {
+            writeln!(f, "GET by id      {}   ({} readings under load)", self.reads, self.reads.count)?;
+        }
+        let megabytes =
+            |bytes: Option<u64>| bytes.map_or_else(|| "not measured".to_owned(), |bytes| format!("{} MB", bytes >> 20));
+        writeln!(f, "memory         idle {}, peak {}", megabytes(self.idle_memory), megabytes(self.peak_memory))?;
+        let microseconds =
+            |time: Option<f64>| time.map_or_else(|| "not measured".to_owned(), |us| format!("{us:.1} µs"));
+        let (node, generator) = (microseconds(self.node_cpu_us), microseconds(self.generator_cpu_us));
+        writeln!(f, "processor      node {node} a transaction, load generator {generator}")?;
+        if let Some(file_system) = &self.stored_on {
+            writeln!(f, "stored on      {file_system}")?;
+        }
+        writeln!(
+            f,
+            "floor          {:.1} µs a transaction and core (parse, canonical bytes, hash, one verification)",
+            self.floor_us
+        )?;
+        write!(f, "               {} cores: {:.1} times the floor", self.cores, self.times_floor())?;
+        if self.resent > 0 {
+            write!(f, "\nsent again after 503: {}", self.resent)?;
+        }
+        if self.failed_reads > 0 {
+            write!(f, "\nreadings that failed: {}", self.failed_reads)?;
+        }
+        for (status, number) in self.refused.iter().take(3) {
+            write!(f, "\nrefused: transaction {number} with status {status}")?;
+        }
+        for text in &self.broken {
+            write!(f, "\nbroken: {text}")?;
+        }
+        if !self.complete() {
+            write!(f, "\nNOT ALL BECAME VALID: {} of {} did not", self.count - self.valid.min(self.count), self.count)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_the_times_that_came() {
+        let quantiles = Quantiles::of((1..=1000).rev().map(|ms| ms * 1000).collect());
+        assert_eq!(quantiles, Quantiles { count: 1000, p50: 500.0, p95: 950.0, p99: 990.0, max: 1000.0 });
+        assert_eq!(Quantiles::of(Vec::new()), Quantiles::default());
+        assert_eq!(Quantiles::of(vec![7000]).p50, 7.0);
+    }
+
+    #[test]
+    fn a_cost_that_grows_shows_in_the_tenths() {
+        // One transaction a millisecond, from the half on one every two.
+        let valid: Vec<u64> = (1..=50).map(|n| n * 1000).chain((1..=50).map(|n| 50_000 + n * 2000)).collect();
+        let tenths = tenths(0, &valid);
+        assert_eq!(tenths.len(), 10);
+        assert!((tenths[0] - 1000.0).abs() < 1.0 && (tenths[9] - 500.0).abs() < 1.0, "{tenths:?}");
+    }
+}
