@@ -40,7 +40,7 @@ check: needs-rust ## formatting, lints, API docs, licences, generated pages, lin
 bench: build ## measure this machine: accepted and valid transactions per second, latencies
 	"$(BIGCHAINDB)" bench
 
-fuzz: needs-rust ## a million random inputs for each parser of untrusted bytes
+fuzz: needs-rust ## a million random inputs for each parser, and signatures against libsodium
 	@scripts/fuzz
 
 crash: needs-rust ## kill -9 a loaded node 1,000 times and look for anything lost
