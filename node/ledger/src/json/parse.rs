@@ -67,35 +67,31 @@ impl<'a> Parser<'a> {
             };
             // The value is complete: put it where it belongs, which may complete the container around it.
             loop {
-                match open.pop() {
+                self.skip_space();
+                value = match open.last_mut() {
                     None => return Ok(value),
-                    Some(Open::Array(mut elements)) => {
+                    Some(Open::Array(elements)) => {
                         elements.push(value);
-                        self.skip_space();
                         match self.next()? {
-                            b',' => {
-                                open.push(Open::Array(elements));
-                                break;
-                            }
-                            b']' => value = Value::Array(elements),
+                            b',' => break,
+                            b']' => Value::Array(std::mem::take(elements)),
                             _ => return Err(self.syntax_before()),
                         }
                     }
-                    Some(Open::Object { mut members, key }) => {
-                        members.push((key, value));
-                        self.skip_space();
+                    Some(Open::Object { members, key }) => {
+                        members.push((std::mem::take(key), value));
                         match self.next()? {
                             b',' => {
                                 self.skip_space();
-                                let key = self.key()?;
-                                open.push(Open::Object { members, key });
+                                *key = self.key()?;
                                 break;
                             }
-                            b'}' => value = Value::Object(Object::from_members(members)),
+                            b'}' => Value::Object(Object::from_members(std::mem::take(members))),
                             _ => return Err(self.syntax_before()),
                         }
                     }
-                }
+                };
+                open.pop();
             }
         }
     }

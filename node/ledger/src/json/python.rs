@@ -71,19 +71,41 @@ pub fn float_repr(float: f64) -> String {
     if float.is_infinite() {
         return if float > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    // DIGIT[.DIGITS]e[-]EXPONENT
-    let scientific = format!("{float:e}");
+    let scientific = shortest(float);
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if !(-4..16).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs());
     }
-    let mut fixed = format!("{float}");
-    if !fixed.contains('.') {
-        fixed.push_str(".0");
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let mut fixed = String::with_capacity(24);
+    if float.is_sign_negative() {
+        fixed.push('-');
+    }
+    // How many of the digits are before the point.
+    let whole = usize::try_from(exponent + 1).unwrap_or(0);
+    match digits.split_at_checked(whole) {
+        Some(("", fraction)) => {
+            fixed.push_str("0.");
+            fixed.extend(std::iter::repeat_n('0', exponent.unsigned_abs() as usize - 1));
+            fixed.push_str(fraction);
+        }
+        Some((digits, "")) => push(&mut fixed, format_args!("{digits}.0")),
+        Some((digits, fraction)) => push(&mut fixed, format_args!("{digits}.{fraction}")),
+        None => push(&mut fixed, format_args!("{digits:0<whole$}.0")),
     }
     fixed
+}
+
+/// `[-]DIGIT[.DIGITS]e[-]EXPONENT` with as few digits as read back to the float. Of two that are equally close Python
+/// takes the one with an even last digit, and Rust's shortest form the greater.
+fn shortest(float: f64) -> String {
+    let shortest = format!("{float:e}");
+    let digits = shortest.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit).count();
+    let closest = format!("{float:.*e}", digits.saturating_sub(1));
+    // Below a power of two the closest may be outside of what reads back.
+    if closest.parse() == Ok(float) { closest } else { shortest }
 }
 
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
@@ -106,6 +128,12 @@ mod tests {
             (0.00001, "1e-05"),
             (1.5e-7, "1.5e-07"),
             (1e15, "1000000000000000.0"),
+            (7167081180460093.0 / 4.0, "1791770295115023.2"),
+            (7167081180460095.0 / 4.0, "1791770295115023.8"),
+            (2f64.powi(-44), "5.684341886080802e-14"),
+            (-0.00012, "-0.00012"),
+            (-120.0, "-120.0"),
+            (-12.5, "-12.5"),
             (1e16, "1e+16"),
             (123456789012345680.0, "1.2345678901234568e+17"),
             (1e100, "1e+100"),

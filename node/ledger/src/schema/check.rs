@@ -98,6 +98,7 @@ pub(super) fn first_error(rule: &Rule, value: &Value<'_>, engine: Engine) -> Opt
     }
 }
 
+/// In the document's order. (The reference puts them into a set, so its order is any.)
 fn unexpected_members(members: &[(&str, &Rule)], object: &Object<'_>) -> Option<String> {
     let mut names = String::new();
     let mut count = 0;

@@ -11,17 +11,16 @@ pub(super) struct Pattern {
     matches: fn(&[u8]) -> bool,
 }
 
-pub(super) const HASH: Pattern = search("[0-9a-f]{64}", |text| has_run(text, 64, is_hex));
+pub(super) const HASH: Pattern = search("[0-9a-f]{64}", |text| has_run(text, 64, &HEX));
 /// The class was meant to leave out some letters, but a `^` that is not its first character is one of its members.
-pub(super) const KEY: Pattern = search("[1-9a-zA-Z^OIl]{43,44}", |text| has_run(text, 43, is_loose_base58));
-pub(super) const SIGNATURE: Pattern = search("[1-9a-zA-Z^OIl]{86,88}", |text| has_run(text, 86, is_loose_base58));
-pub(super) const TIMESTAMP: Pattern = search("[0-9]{10}", |text| has_run(text, 10, |b| b.is_ascii_digit()));
+pub(super) const KEY: Pattern = search("[1-9a-zA-Z^OIl]{43,44}", |text| has_run(text, 43, &LOOSE_BASE58));
+pub(super) const SIGNATURE: Pattern = search("[1-9a-zA-Z^OIl]{86,88}", |text| has_run(text, 86, &LOOSE_BASE58));
+pub(super) const TIMESTAMP: Pattern = search("[0-9]{10}", |text| has_run(text, 10, &DIGIT));
 pub(super) const VERSION: Pattern = whole("^1\\.0$", |text| text == b"1.0");
 pub(super) const ED25519: Pattern = whole("^ed25519-sha-256$", |text| text == b"ed25519-sha-256");
 pub(super) const THRESHOLD: Pattern = whole("^threshold-sha-256$", |text| text == b"threshold-sha-256");
-pub(super) const AMOUNT: Pattern =
-    whole("^[0-9]{1,20}$", |text| (1..=20).contains(&text.len()) && text.iter().all(u8::is_ascii_digit));
-pub(super) const FULFILLMENT: Pattern = whole("^[a-zA-Z0-9_-]*$", |text| text.iter().all(is_base64url));
+pub(super) const AMOUNT: Pattern = whole("^[0-9]{1,20}$", |text| (1..=20).contains(&text.len()) && DIGIT.all(text));
+pub(super) const FULFILLMENT: Pattern = whole("^[a-zA-Z0-9_-]*$", |text| BASE64URL.all(text));
 pub(super) const CONDITION_URI: Pattern = whole(
     "^ni:///sha-256;([a-zA-Z0-9_-]{0,86})[?](fpt=(ed25519|threshold)-sha-256(&)?|cost=[0-9]+(&)?|\
      subtypes=ed25519-sha-256(&)?){2,3}$",
@@ -48,30 +47,51 @@ impl Pattern {
     }
 }
 
+/// A class of bytes, as a table: these checks go over every byte of a transaction's keys, ids and fulfillments.
+struct Class([bool; 256]);
+
+static DIGIT: Class = Class::of(b"0123456789");
+static HEX: Class = Class::of(b"0123456789abcdef");
+static LOOSE_BASE58: Class = Class::of(b"123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ^");
+static BASE64URL: Class = Class::of(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-");
+
+impl Class {
+    const fn of(members: &[u8]) -> Self {
+        let mut table = [false; 256];
+        let mut i = 0;
+        while i < members.len() {
+            table[members[i] as usize] = true;
+            i += 1;
+        }
+        Self(table)
+    }
+
+    fn has(&self, byte: u8) -> bool {
+        self.0[usize::from(byte)]
+    }
+
+    fn all(&self, text: &[u8]) -> bool {
+        text.iter().all(|byte| self.has(*byte))
+    }
+
+    /// How many bytes from the start are of the class.
+    fn prefix(&self, text: &[u8]) -> usize {
+        text.iter().take_while(|byte| self.has(**byte)).count()
+    }
+}
+
 /// Whether the text has `length` bytes of a class in a row.
-fn has_run(text: &[u8], length: usize, class: impl Fn(&u8) -> bool) -> bool {
+fn has_run(text: &[u8], length: usize, class: &Class) -> bool {
     let mut run = 0;
     text.iter().any(|byte| {
-        run = if class(byte) { run + 1 } else { 0 };
+        run = if class.has(*byte) { run + 1 } else { 0 };
         run == length
     })
 }
 
-fn is_hex(byte: &u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
-}
-
-fn is_loose_base58(byte: &u8) -> bool {
-    matches!(byte, b'1'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'^')
-}
-
-fn is_base64url(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
-}
-
 fn is_condition_uri(text: &[u8]) -> bool {
     let Some(rest) = text.strip_prefix(b"ni:///sha-256;") else { return false };
-    let hash_length = rest.iter().take_while(|byte| is_base64url(byte)).count();
+    let hash_length = BASE64URL.prefix(rest);
     let Some(mut rest) = rest[hash_length..].strip_prefix(b"?") else { return false };
     let mut parts = 0;
     // No part starts with a digit or an ampersand, so to take all of them is the only way.
@@ -87,7 +107,7 @@ fn is_condition_uri(text: &[u8]) -> bool {
 fn uri_part(text: &[u8]) -> Option<&[u8]> {
     const FIXED: [&[u8]; 3] = [b"fpt=ed25519-sha-256", b"fpt=threshold-sha-256", b"subtypes=ed25519-sha-256"];
     if let Some(cost) = text.strip_prefix(b"cost=") {
-        let digits = cost.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = DIGIT.prefix(cost);
         return (digits > 0).then_some(&cost[digits..]);
     }
     FIXED.iter().find_map(|part| text.strip_prefix(*part))
