@@ -56,7 +56,7 @@ pub fn transaction(text: &[u8]) -> Result<Transaction, Refused> {
 /// The same for a text that is parsed already. Its size is the caller's matter.
 pub fn transaction_value(value: &Value<'_>) -> Result<Transaction, Refused> {
     rules(value).map_err(Refused::Invalid)?;
-    Transaction::from_value(value).map_err(Refused::Invalid)
+    Transaction::after_schema(value).map_err(Refused::Invalid)
 }
 
 /// The rules that only admission has, and the schema, whose errors come first.

@@ -11,8 +11,8 @@ pub(super) struct Decimal {
     pub(super) exponent: i32,
 }
 
-/// Ten digits of the upper part and no more than eleven of the lower (delta grows tenfold with each).
-const MAX_DIGITS: usize = 24;
+/// No double takes more than 17; a few to spare.
+const MAX_DIGITS: usize = 20;
 
 impl Decimal {
     /// ASCII digits, the first not zero.
