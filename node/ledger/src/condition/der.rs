@@ -44,6 +44,14 @@ impl<'a> Reader<'a> {
         self.expect(CONSTRUCTED, tag).map(Self::new)
     }
 
+    /// Contents of the wrapper that this context tag puts around a value. The reference takes it in primitive form too.
+    pub fn wrapper(&mut self, tag: u64) -> Result<Self, Malformed> {
+        match self.value()? {
+            (CONSTRUCTED | PRIMITIVE, number, contents) if number == tag => Ok(Self::new(contents)),
+            _ => Err(Malformed),
+        }
+    }
+
     /// An OCTET STRING under this context tag.
     pub fn octets(&mut self, tag: u64) -> Result<&'a [u8], Malformed> {
         self.expect(PRIMITIVE, tag)

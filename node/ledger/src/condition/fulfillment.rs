@@ -266,7 +266,7 @@ fn read(input: &mut Reader<'_>, depth: usize) -> Result<Fulfillment, ReadError> 
             let prefix = contents.octets(0)?.into();
             let max_message_length = contents.u32(1)?;
             // What follows the fulfillment in this wrapper is ignored, as the reference's decoder does.
-            let subfulfillment = Box::new(read(&mut contents.constructed(2)?, depth + 1)?);
+            let subfulfillment = Box::new(read(&mut contents.wrapper(2)?, depth + 1)?);
             Fulfillment::Prefix { prefix, max_message_length, subfulfillment }
         }
         Kind::Threshold => {
