@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ledger::block::Block;
-use ledger::condition::Condition;
 use ledger::build::{BuildError, Recipient, create, sign, transfer};
+use ledger::condition::Condition;
 use ledger::crypto::{PrivateKey, Uncached, Verifier};
 use ledger::error::Invalid;
 use ledger::facts::{Facts, InputFact, TxStatus};

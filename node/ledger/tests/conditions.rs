@@ -162,7 +162,7 @@ fn nested_and_wide_details_take_linear_time() {
     let key = key_details(&PrivateKey::from_seed(&[1; 32]));
     let wide = threshold_details(3, &vec![key.as_str(); 3_000].join(","));
     let deep = nested(90, wide);
-    let text = threshold_details(2, &vec![deep.as_str(); 3].join(","));
+    let text = threshold_details(2, &[deep.as_str(); 3].join(","));
     let condition = read(&text).unwrap();
     let deep_cost = 3 * 131_072 + 1024 * 3_000 + 90 * 1024;
     assert_eq!(condition.cost, 2 * deep_cost + 3 * 1024);
