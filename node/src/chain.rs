@@ -109,10 +109,16 @@ impl Chain {
                 retry_after: 1,
             });
         }
-        match self.judge(&tx, Purpose::Admission).await.map_err(busy)? {
+        match self.judge(&tx, Purpose::Mining).await.map_err(busy)? {
             Verdict::Valid => {}
             Verdict::Invalid(broken) => return Err(SubmitError::Invalid(broken)),
             Verdict::Undetermined(reason) => return Err(SubmitError::Busy { reason, retry_after: 1 }),
+        }
+        // Last, so that whatever else is wrong is told as the reference tells it: that one takes rivals of what waits
+        // in, and drops them later.
+        if let Some(output) = facts::contested(self.store.as_ref(), &tx).await.map_err(busy)? {
+            let transaction_id = output.transaction_id.to_string();
+            return Err(SubmitError::Invalid(Invalid::AlreadySpent { transaction_id }));
         }
         let entry = BacklogEntry { assignee: self.federation.assignee(&tx), transaction: tx, assigned_at: self.now() };
         self.store.write_backlog(vec![entry]).await.map_err(busy)

@@ -15,9 +15,7 @@ use crate::store::{Located, Result, Store};
 /// What the facts are wanted for. It decides which other spenders of an output count.
 #[derive(Clone, Copy)]
 pub enum Purpose<'a> {
-    /// A POST: everybody, waiting transactions too, so that a client learns of a conflict at once.
-    Admission,
-    /// Making a block: those in blocks that are valid or not decided. What waits beside it does not count: two
+    /// A POST, and making a block: those in blocks that are valid or not decided. What waits beside it does not count: two
     /// conflicting transactions of one backlog would refuse each other.
     Mining,
     /// Voting on a block: those in valid blocks, and in undecided ones that this node has voted on. (The reference
@@ -33,7 +31,6 @@ impl Purpose<'_> {
     fn counts(&self, spender: &Located) -> bool {
         let in_block = |wanted: fn(BlockStatus) -> bool| spender.blocks.iter().any(|b| wanted(b.status));
         match self {
-            Self::Admission => spender.in_backlog || in_block(|s| s != BlockStatus::Invalid),
             Self::Mining => in_block(|s| s != BlockStatus::Invalid),
             Self::Voting { voted } => spender.blocks.iter().any(|b| {
                 b.status == BlockStatus::Valid || b.status == BlockStatus::Undecided && voted.contains(&b.block)
@@ -52,6 +49,18 @@ pub fn status_of(located: &Located) -> Option<TxStatus> {
     } else {
         located.in_backlog.then_some(TxStatus::Backlog)
     }
+}
+
+/// The first output of a transaction that another one spends too, in a block or waiting for one: for a POST, so that a
+/// client learns of a conflict at once.
+pub async fn contested(store: &dyn Store, tx: &Transaction) -> Result<Option<OutputRef>> {
+    let outputs: Vec<OutputRef> = tx.spends().collect();
+    if outputs.is_empty() {
+        return Ok(None);
+    }
+    let spenders = store.spenders(&outputs).await?;
+    let counts = |s: &Located| s.transaction.id() != tx.id() && (s.in_backlog || Purpose::Mining.counts(s));
+    Ok(outputs.into_iter().zip(spenders).find(|(_, spenders)| spenders.iter().any(counts)).map(|(output, _)| output))
 }
 
 /// One [`Facts`] for each transaction.
