@@ -11,6 +11,7 @@ mod key;
 mod show;
 mod start;
 mod tx;
+mod verify;
 
 use std::fmt::Display;
 use std::io::{self, BufRead, Write};
@@ -22,6 +23,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::config::level::Level;
+use crate::config::settings::Backend;
 use crate::config::sources::{Environment, Sources};
 use crate::config::{Config, Remarks};
 use crate::telemetry;
@@ -113,6 +115,7 @@ enum Command {
     Tx(tx::Command),
     #[command(subcommand)]
     Key(key::Command),
+    Verify(verify::Args),
     Bench(bench::Args),
     Openapi(generate::OpenapiArgs),
     Completions(generate::CompletionsArgs),
@@ -169,6 +172,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::RemoveReplicas(_) => cluster::remove_replicas(),
         Command::Tx(command) => tx::run(&command, context),
         Command::Key(command) => key::run(&command, context),
+        Command::Verify(_) => verify::run(context),
         Command::Bench(args) => bench::run(args, context),
         Command::Openapi(_) => generate::openapi(),
         Command::Completions(args) => generate::completions(&args, context),
@@ -216,6 +220,18 @@ impl Context {
         Ok(config)
     }
 
+    /// Refuses what is not the embedded store with a ledger in it. (Opening one would make it.)
+    fn require_ledger(&self, config: &Config) -> anyhow::Result<()> {
+        require_embedded(config)?;
+        let path = &config.database.path;
+        anyhow::ensure!(
+            path.join("log").is_dir(),
+            "There is no ledger in `{}`. Set `database.path` (BIGCHAINDB_DATABASE_PATH) to the directory of one.",
+            path.display()
+        );
+        Ok(())
+    }
+
     /// Where the system wants temporary files.
     fn temporary_directory(&self) -> PathBuf {
         self.sources.environment.get("TMPDIR").filter(|path| !path.is_empty()).map_or("/tmp".into(), PathBuf::from)
@@ -227,6 +243,17 @@ impl Context {
             anyhow::anyhow!("There is no home directory for the configuration file: say where it is with `-c FILE`.")
         })
     }
+}
+
+/// Refuses the databases that are not in this build.
+fn require_embedded(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.database.backend == Backend::Embedded,
+        "The database backend `{}` is not in this build, only `embedded` is: set `database.backend` \
+         (BIGCHAINDB_DATABASE_BACKEND) to `embedded`.",
+        config.database.backend
+    );
+    Ok(())
 }
 
 /// The threads that serve: one for each processor.

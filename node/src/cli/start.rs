@@ -1,5 +1,6 @@
 //! `start`, `init`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -8,7 +9,6 @@ use serde_json::json;
 use super::{Context, Outcome};
 use crate::app::{self, NodeSettings};
 use crate::config::Config;
-use crate::config::settings::Backend;
 use crate::pipeline::Tuning;
 use crate::telemetry;
 use crate::web::Limits;
@@ -28,6 +28,12 @@ pub struct StartArgs {
     /// Do not make a ledger where there is none
     #[arg(long)]
     no_init: bool,
+    /// Generate a random keypair on start (the embedded store does so anyway, and keeps it)
+    #[arg(long)]
+    dev_allow_temp_keypair: bool,
+    /// Run RethinkDB on start (not with this program: it has no RethinkDB)
+    #[arg(long)]
+    dev_start_rethinkdb: bool,
 }
 
 /// Make the ledger
@@ -37,18 +43,30 @@ pub struct InitArgs {}
 
 /// Runs a node until SIGINT or SIGTERM.
 pub fn start(args: &StartArgs, context: &Context) -> Outcome {
+    if args.dev_start_rethinkdb {
+        bail!("Error starting RethinkDB, reason is: this build has only the embedded store");
+    }
     let (config, remarks) = context.config(args.dev)?;
     telemetry::start(&config, args.dev)?;
     remarks.tell();
     let settings = node_settings(config, !args.no_init)?;
-    super::runtime()?.block_on(async {
-        let node = app::start(settings).await?;
-        tracing::info!("BigchainDB Version {}", app::VERSION);
-        eprintln!("Listening to client connections on: {}", node.api);
-        tracing::info!(api = %node.api, stream = %node.stream, "the node serves");
-        node.run_until(stop_signal()).await?;
-        Ok(ExitCode::SUCCESS)
-    })
+    match super::runtime()?.block_on(serve(settings)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            // To the log, which goes to standard error too: whoever looks for the reason looks there.
+            tracing::error!("{error:#}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn serve(settings: NodeSettings) -> anyhow::Result<()> {
+    tracing::info!("BigchainDB Version {}", super::VERSION);
+    let node = app::start(settings).await?;
+    // A node goes on without anybody who reads its standard error.
+    let _ = writeln!(io::stderr(), "Listening to client connections on: {}", node.api);
+    tracing::info!(api = %node.api, stream = %node.stream, "the node serves");
+    node.run_until(stop_signal()).await
 }
 
 /// Makes the ledger where there is none.
@@ -60,22 +78,18 @@ pub fn init(context: &Context) -> Outcome {
         let made = app::initialise(store.as_ref(), settings.rules, &settings.key).await?;
         store.close().await?;
         if !made {
-            eprintln!("The database already exists.");
-            eprintln!("If you wish to re-initialize it, first drop it.");
+            let notice = "The database already exists.\nIf you wish to re-initialize it, first drop it.";
+            writeln!(io::stderr(), "{notice}")?;
         }
-        context.answer(if made { "The ledger is ready." } else { "" }, &json!({"initialised": made}))?;
+        if made || context.json {
+            context.answer("The ledger is ready.", &json!({"initialised": made}))?;
+        }
         Ok(ExitCode::SUCCESS)
     })
 }
 
 fn node_settings(mut config: Config, initialise: bool) -> anyhow::Result<NodeSettings> {
-    if config.database.backend != Backend::Embedded {
-        bail!(
-            "the database backend `{}` is not in this build, only `embedded` is: set `database.backend` \
-             (BIGCHAINDB_DATABASE_BACKEND) to `embedded`",
-            config.database.backend
-        );
-    }
+    super::require_embedded(&config)?;
     let keypair = config.ensure_keypair().context("cannot have a key pair")?;
     let Some(keypair) = keypair else {
         bail!("Can't start BigchainDB, no keypair found. Did you run `bigchaindb configure`?");

@@ -1,0 +1,160 @@
+//! A running node, as `start` makes it.
+
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::program::Place;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A node on ports that the system chose; ended when dropped.
+pub struct Node {
+    pub place: Place,
+    pub url: String,
+    child: Child,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Node {
+    pub fn start(place: Place) -> Self {
+        Self::start_with(place, &["start"])
+    }
+
+    fn start_with(mut place: Place, arguments: &[&str]) -> Self {
+        place.env("BIGCHAINDB_SERVER_BIND", "127.0.0.1:0").env("BIGCHAINDB_WSSERVER_HOST", "127.0.0.1");
+        place.env("BIGCHAINDB_WSSERVER_PORT", "0");
+        let console = File::create(place.path("console")).unwrap();
+        let child =
+            place.command(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(console).spawn().unwrap();
+        let mut node = Self { place, url: String::new(), child };
+        let marker = "Listening to client connections on: ";
+        node.wait_until(|node| node.place.read("console").contains(marker));
+        let console = node.place.read("console");
+        let address = console.split(marker).nth(1).unwrap().split_whitespace().next().unwrap();
+        node.url = format!("http://{address}");
+        let url = node.url.clone();
+        node.place.env("BIGCHAINDB_URL", &url);
+        node
+    }
+
+    #[track_caller]
+    fn wait_until(&mut self, done: impl Fn(&mut Self) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !done(self) {
+            assert!(Instant::now() < deadline, "not in time: {}", self.place.read("console"));
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops as a process manager does; its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.wait_until(|node| node.child.try_wait().unwrap().is_some());
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn a_node_with_nothing_configured_starts_stops_and_starts_again() {
+    let mut node = Node::start(Place::new());
+    let key = node.place.run(&["export-my-pubkey"]).ok();
+    let pair = node.place.path("bigchaindb-data/keypair.json");
+    assert_eq!(std::fs::metadata(pair).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(node.stop(), Some(0));
+    // The key, and with it the ledger, is the same afterwards.
+    let mut node = Node::start(std::mem::replace(&mut node.place, Place::new()));
+    assert_eq!(node.place.run(&["export-my-pubkey"]).ok(), key);
+    assert_eq!(node.stop(), Some(0));
+    let clean: Value = serde_json::from_str(&node.place.run(&["--json", "verify"]).ok()).unwrap();
+    assert_eq!((&clean["clean"], &clean["blocks"]), (&Value::Bool(true), &Value::from(1)));
+}
+
+#[test]
+fn logs_go_to_the_files_and_in_the_form_that_are_configured() {
+    let mut place = Place::new();
+    place.env("BIGCHAINDB_LOG_FMT_CONSOLE", "<%(levelname)s> %(name)s: %(message)s");
+    place.env("BIGCHAINDB_LOG_LEVEL_CONSOLE", "error").env("BIGCHAINDB_LOG_FORMAT_LOGFILE", "json");
+    let mut node = Node::start(place);
+    node.place.run(&["tx", "status", &"0".repeat(64)]).ran_with(1);
+    assert_eq!(node.stop(), Some(0));
+    assert!(!node.place.read("console").contains("INFO"), "{}", node.place.read("console"));
+    let log = node.place.read("bigchaindb.log");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let version = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with("BigchainDB Version 1.0.1"));
+    assert_eq!(version.unwrap()["level"], "INFO", "{log}");
+    assert!(node.place.path("bigchaindb-errors.log").exists());
+}
+
+#[test]
+fn without_a_writable_home_there_is_the_console() {
+    let mut place = Place::new();
+    place.env("HOME", "/nonexistent");
+    let mut node = Node::start(place);
+    assert_eq!(node.stop(), Some(0));
+    let console = node.place.read("console");
+    assert_eq!(console.matches("logging to the console only").count(), 1, "{console}");
+
+    let mut place = Place::new();
+    place.env("BIGCHAINDB_LOG_FILE", "/nonexistent/node.log");
+    place.run(&["start"]).failed(1, "log.file: `/nonexistent/node.log` cannot be opened");
+}
+
+#[test]
+fn a_second_node_on_the_same_directory_is_refused() {
+    let mut node = Node::start(Place::new());
+    // The fault is in the log, which the console shows.
+    node.place.run(&["start"]).failed(1, "bigchaindb-data");
+    node.place.run(&["verify"]).failed(1, "bigchaindb-data");
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn a_ledger_is_made_by_init_and_only_once() {
+    let place = Place::new();
+    place.run(&["start", "--no-init"]).failed(1, "bigchaindb init");
+    place.run(&["verify"]).ran_with(1);
+    place.run(&["init"]).ok();
+    let again = place.run(&["init"]);
+    assert_eq!(again.ok(), "");
+    assert_eq!(again.stderr(), "The database already exists.\nIf you wish to re-initialize it, first drop it.\n");
+    assert_eq!(place.run(&["--json", "init"]).ok(), "{\"initialised\":false}\n");
+    place.run(&["verify"]).ok();
+    let mut node = Node::start_with(place, &["start", "--no-init", "--dev-allow-temp-keypair"]);
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn a_ledger_keeps_its_rules() {
+    let mut place = Place::new();
+    place.env("BIGCHAINDB_VALIDATION", "v1.0.1");
+    place.run(&["init"]).ok();
+    place.env("BIGCHAINDB_VALIDATION", "strict");
+    place.run(&["start"]).failed(1, "`v1.0.1`");
+    place.run(&["verify"]).failed(1, "`v1.0.1`");
+}
+
+#[test]
+fn dev_ignores_the_configuration_file() {
+    let place = Place::new();
+    place.write(".bigchaindb", "{\"database\": {\"backend\": \"mongodb\"}}");
+    place.run(&["start"]).failed(1, "not in this build");
+    std::fs::remove_file(place.path("bigchaindb.log")).unwrap();
+    let mut node = Node::start_with(place, &["start", "--dev"]);
+    assert_eq!(node.stop(), Some(0));
+    assert!(!node.place.path("bigchaindb.log").exists());
+}
