@@ -238,3 +238,76 @@ fn texts_that_are_no_condition_uri_say_why() {
         assert!(error.contains(named), "{text}: {error}");
     }
 }
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2).map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap()).collect()
+}
+
+/// Recorded from pyasn1 0.2.3 under cryptoconditions 0.6.0.dev1: what is no DER and read all the same, with what is
+/// written then; and what is refused (`None`). `K` stands for a key or fingerprint, `S` for a signature.
+#[test]
+fn the_decoder_is_as_lenient_as_the_references() {
+    let cases = [
+        // Lengths and tag numbers with leading zeros.
+        ("a481648020K8140S", Some("a4648020K8140S")),
+        ("a482006480K8140S", None),
+        ("a48200648020K8140S", Some("a4648020K8140S")),
+        ("a465808120K8140S", Some("a4648020K8140S")),
+        ("bf04648020K8140S", Some("a4648020K8140S")),
+        ("bf8004648020K8140S", Some("a4648020K8140S")),
+        ("a4809f00", None),
+        // Order, forms, sizes and leftovers inside.
+        ("a4648140S8020K", None),
+        ("84648020K8140S", None),
+        ("a466a0220420K8140S", None),
+        ("a4808020K8140S0000", None),
+        ("a4668020K8140S8200", None),
+        ("a0038001", None),
+        ("a000", None),
+        ("a5028000", None),
+        ("30028000", None),
+        // Integers: none is zero, leading zeros are fine, negative and above 32 bits are not.
+        ("a10a80008100a204a0028000", Some("a10b8000810100a204a0028000")),
+        ("a10c800081020080a204a0028000", Some("a10c800081020080a204a0028000")),
+        ("a10d80008103000001a204a0028000", Some("a10b8000810101a204a0028000")),
+        ("a10b80008101ffa204a0028000", None),
+        ("a10f800081050100000000a204a0028000", None),
+        // The wrapper in a prefix: either form, and what follows inside it is ignored.
+        ("a10b80008101008204a0028000", Some("a10b8000810100a204a0028000")),
+        ("a10c8000810100a205a002800000", Some("a10b8000810100a204a0028000")),
+        ("a10d8000810100a204a00280000500", None),
+        ("a10b8000810100a004a0028000", None),
+        // Both sets must be there; an empty one is fine.
+        ("a204a000a100", Some("a204a000a100")),
+        ("a206a004a0028000", None),
+        ("a202a100", None),
+        ("a208a100a004a0028000", None),
+        // Sets are sorted when they are written.
+        ("a20da009a003800161a0028000a100", Some("a20da009a0028000a003800161a100")),
+        // Subtypes: five bits are kept, without zeros at the end.
+        ("a231a000a12da22b8020K810302040082020308", Some("a231a000a12da22b8020K810302040082020308")),
+        ("a231a000a12da22b8020K8103020400820203ff", Some("a231a000a12da22b8020K8103020400820203f8")),
+        ("a233a000a12fa22d8020K81030204008204000bffff", Some("a231a000a12da22b8020K810302040082020308")),
+        ("a230a000a12ca22a8020K8101058203000b80", Some("a22fa000a12ba2298020K81010582020308")),
+        ("a230a000a12ca22a8020K8103020400820100", Some("a230a000a12ca22a8020K8103020400820100")),
+        ("a230a000a12ca22a8020K8103020400820103", None),
+        ("a231a000a12da22b8020K810302040082020808", None),
+    ];
+    for (given, written) in cases {
+        let fill = |text: &str| bytes(&text.replace('K', &"11".repeat(32)).replace('S', &"22".repeat(64)));
+        let got = Fulfillment::from_der(&fill(given)).map(|read| read.to_der());
+        assert_eq!(got, written.map(fill).ok_or(Invalid::FulfillmentUnparsable), "{given}");
+    }
+}
+
+/// The reference writes a fulfillment before it verifies it. It fails where it needs the cost of an empty threshold's
+/// condition, which is two levels further in; an empty threshold itself is fulfilled by nothing.
+#[test]
+fn empty_thresholds_verify_where_the_reference_can_write_them() {
+    let cases =
+        [("a204a000a100", true), ("a20aa006a204a000a100a100", true), ("a210a00ca20aa006a204a000a100a100a100", false)];
+    for (hex, valid) in cases {
+        let fulfillment = Fulfillment::from_der(&bytes(hex)).unwrap();
+        assert_eq!((fulfillment.verify(b"m", &Uncached), fulfillment.condition()), (valid, None), "{hex}");
+    }
+}
