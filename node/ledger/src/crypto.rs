@@ -147,3 +147,21 @@ impl Verifier for Uncached {
         DecodedKey::decode(key).is_some_and(|key| key.verify(message, signature))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody knows a private key for such points, so no recorded signature can show this.
+    #[test]
+    fn keys_that_are_not_canonical_are_refused() {
+        let decodes =
+            |low: u8, fill: u8, high: u8| DecodedKey::decode(&PublicKey::from_bytes(y_from(low, fill, high))).is_some();
+        for sign in [0, 0x80] {
+            // p + k is another way to write k: about half of them are points of the curve.
+            let canonical = (2..19).filter(|k| decodes(*k, 0, sign)).count();
+            assert!(canonical > 4, "{canonical}");
+            assert!((2..19).all(|k| !decodes(0xed + k, 0xff, 0x7f | sign)));
+        }
+    }
+}

@@ -210,6 +210,46 @@ fn missing_facts_leave_the_verdict_open() {
     assert_eq!(verdict(vec![InputFact::Missing, unknown()]), Verdict::Invalid(missing));
 }
 
+/// A transaction that breaks every rule, mended rule by rule: each time the next one of the reference's order shows.
+#[test]
+fn the_first_broken_rule_is_the_references() {
+    let two = |n: u8| Arc::new(created(&[n], &[to(&[n], 1), to(&[n], 2)]));
+    let (spent, other, short) = (two(1), two(2), Arc::new(created(&[3], &[to(&[3], 1)])));
+    let unsigned = |outputs: [(&Transaction, u64); 2], amount| {
+        Transaction::from_value(&transfer(&outputs, &[to(&[4], amount)], None).unwrap()).unwrap()
+    };
+    let wrong_sum = unsigned([(&spent, 0), (&spent, 1)], 9);
+    let id = || spent.id().to_string();
+    let found = |transaction: &Arc<Transaction>, status, spent_by: Option<&Transaction>| InputFact::Found {
+        transaction: Arc::clone(transaction),
+        status,
+        spenders: spent_by.iter().map(|tx| tx.id()).collect(),
+    };
+    let valid = |transaction| found(transaction, TxStatus::Valid, None);
+    let verdict =
+        |tx: &Transaction, inputs| match validate::transaction(tx, &Facts { inputs }, Rules::V1_0_1, &Uncached) {
+            Verdict::Invalid(rule) => rule,
+            other => panic!("{other:?}"),
+        };
+    let of_second = |fact| verdict(&wrong_sum, vec![valid(&other), fact]);
+
+    assert_eq!(of_second(InputFact::Missing), Invalid::InputDoesNotExist { transaction_id: id() });
+    let undecided = of_second(found(&short, TxStatus::Undecided, Some(&other)));
+    assert_eq!(undecided, Invalid::TransactionNotInValidBlock { transaction_id: id() });
+    let spent_before = of_second(found(&short, TxStatus::Valid, Some(&other)));
+    assert_eq!(spent_before, Invalid::AlreadySpent { transaction_id: id() });
+    assert!(matches!(of_second(valid(&short)), Invalid::ReferenceFails(text) if text.contains("`output_index` 1")));
+    let twice = unsigned([(&spent, 1), (&spent, 1)], 9);
+    let of_twice = verdict(&twice, vec![valid(&spent), valid(&other)]);
+    assert_eq!(of_twice, Invalid::SpentTwiceWithin { id: twice.id().to_string() });
+    assert_eq!(of_second(valid(&spent)), Invalid::AssetIdsDiffer);
+    assert_eq!(of_second(valid(&other)), Invalid::AssetIdMismatch);
+    let sums = "The amount used in the inputs `3` needs to be same as the amount used in the outputs `9`";
+    let own = || vec![valid(&spent), valid(&spent)];
+    assert_eq!(verdict(&wrong_sum, own()), Invalid::Amount(sums.to_owned()));
+    assert_eq!(verdict(&unsigned([(&spent, 0), (&spent, 1)], 3), own()), Invalid::Signature);
+}
+
 /// Counts what it is asked.
 #[derive(Default)]
 struct Counting(Cell<usize>);
