@@ -48,6 +48,9 @@ pub struct Tuning {
     pub block_bytes: usize,
     /// How long a block waits for more after its first transaction.
     pub block_wait: Duration,
+    /// On a `v1.0.1` ledger: from one block to the next one that is not full. The reference makes a block a second at
+    /// most then; its clients and the nodes that vote are used to that rhythm.
+    pub block_interval: Duration,
     /// After how long a waiting transaction is given to another node.
     pub reassign_delay: Duration,
     /// How often that is looked at.
@@ -60,6 +63,7 @@ impl Default for Tuning {
             block_transactions: 1000,
             block_bytes: 8 << 20,
             block_wait: Duration::from_millis(40),
+            block_interval: Duration::from_secs(1),
             reassign_delay: Duration::from_secs(120),
             stale_interval: Duration::from_secs(5),
         }

@@ -5,6 +5,7 @@
 mod rig;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bigchaindb::chain::SubmitError;
 use ledger::block::Block;
@@ -168,4 +169,24 @@ async fn a_full_backlog_says_so() {
     }
     let refused = rig.chain.submit(create(&key(7), -1, 1)).await;
     assert!(matches!(refused, Err(SubmitError::Busy { retry_after: 1.., .. })), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_of_the_reference_s_rules_makes_no_more_than_a_block_an_interval_unless_it_is_full() {
+    let mut rig = Rig::new(Rules::V1_0_1).await;
+    rig.tune(|tuning| {
+        tuning.block_interval = Duration::from_secs(3600);
+        tuning.block_wait = Duration::ZERO;
+        tuning.block_transactions = 2;
+    });
+    rig.start();
+    let [one, two, three] = [1, 2, 3].map(|n| create(&key(7), n, 1));
+    rig.chain.submit(one.clone()).await.unwrap();
+    rig.until_valid(&[&one]).await;
+    rig.chain.submit(two.clone()).await.unwrap();
+    rig.chain.submit(three.clone()).await.unwrap();
+    let blocks = rig.until_valid(&[&two, &three]).await;
+    let sizes: Vec<usize> = blocks.iter().map(|block| block.transactions.len()).collect();
+    assert_eq!(sizes, [2]);
+    rig.stop().await;
 }

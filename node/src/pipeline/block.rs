@@ -12,6 +12,7 @@ use ledger::election::BlockStatus;
 use ledger::error::Invalid;
 use ledger::facts::TxStatus;
 use ledger::ids::{OutputRef, TxId};
+use ledger::rules::Rules;
 use ledger::transaction::{Operation, Transaction};
 use ledger::validate::Verdict;
 use tokio::sync::watch;
@@ -26,7 +27,7 @@ const WAITING_LIMIT: usize = 10_000;
 
 /// Runs until told to stop.
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
-    let mut stage = Stage { context, position: None, waiting: Vec::new() };
+    let mut stage = Stage { context, position: None, waiting: Vec::new(), written: None };
     let mut decided = stage.context.decided.subscribe();
     while let Some(entries) = stage.collect(&mut decided, &mut stop).await? {
         let packed = stage.sort_out(entries, &stop).await?;
@@ -41,6 +42,8 @@ struct Stage {
     context: Context,
     position: Option<Position>,
     waiting: Vec<BacklogEntry>,
+    /// When the last block was.
+    written: Option<Instant>,
 }
 
 impl Stage {
@@ -65,7 +68,10 @@ impl Stage {
         };
         let Some(Batch { items: mut entries, position }) = first else { return Ok(None) };
         self.position = Some(position);
-        let deadline = Instant::now() + tuning.block_wait;
+        let mut deadline = Instant::now() + tuning.block_wait;
+        if let (Rules::V1_0_1, Some(written)) = (self.context.chain.rules(), self.written) {
+            deadline = deadline.max(written + tuning.block_interval);
+        }
         let size = |entries: &[BacklogEntry]| entries.iter().map(|e| e.transaction.bytes().len()).sum::<usize>();
         while entries.len() < limit && size(&entries) < tuning.block_bytes {
             let feed = store.backlog_feed(self.position.as_ref(), limit - entries.len());
@@ -182,7 +188,7 @@ impl Stage {
         }
     }
 
-    async fn write(&self, mut transactions: Vec<Arc<Transaction>>, stop: &watch::Receiver<bool>) -> Result<()> {
+    async fn write(&mut self, mut transactions: Vec<Arc<Transaction>>, stop: &watch::Receiver<bool>) -> Result<()> {
         let chain = &self.context.chain;
         while !transactions.is_empty() {
             let rest = split_off_beyond(&mut transactions, self.context.tuning.block_bytes);
@@ -190,6 +196,7 @@ impl Stage {
             let (id, n) = (block.id, block.transactions.len());
             let begun = Instant::now();
             patiently("write the block", stop, || chain.store().write_block(block.clone())).await?;
+            self.written = Some(begun);
             self.context.metrics.block_written(n, begun.elapsed());
             tracing::debug!(block = %id, transactions = n, "Write new block");
             transactions = rest;

@@ -119,7 +119,8 @@ impl Node {
         let events = Events::new(64);
         let metrics = Arc::new(Metrics::new());
         let stop = watch::Sender::new(false);
-        let tuning = Tuning { block_wait: Duration::from_millis(5), ..Tuning::default() };
+        let tuning =
+            Tuning { block_wait: Duration::from_millis(5), block_interval: Duration::ZERO, ..Tuning::default() };
         let context = Context {
             chain: chain.clone(),
             key: key.clone(),

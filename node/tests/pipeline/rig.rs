@@ -88,6 +88,11 @@ impl Rig {
         }
     }
 
+    /// Before the start.
+    pub fn tune(&mut self, change: impl FnOnce(&mut Tuning)) {
+        change(&mut self.context.tuning);
+    }
+
     pub fn start(&mut self) {
         self.stages = pipeline::spawn(&self.context, &self.stop.subscribe());
     }
