@@ -157,22 +157,39 @@ impl<'a> Object<'a> {
         self.members.iter().map(|(k, v)| (k.as_ref(), v))
     }
 
-    /// Members by key, in the order of code points (which is that of the keys' UTF-8 bytes).
-    fn for_each_sorted(&self, mut visit: impl FnMut(&str, &Value<'a>)) {
+    /// The order by key: that of code points, which is that of the keys' UTF-8 bytes.
+    fn sorted(&self) -> Order {
         let members = &self.members;
+        let by_key = |a: usize, b: usize| members[a].0.cmp(&members[b].0);
         if members.is_sorted_by(|a, b| a.0 <= b.0) {
-            members.iter().for_each(|(key, value)| visit(key, value));
+            Order::AsTheyAre
         } else if members.len() <= FEW_MEMBERS {
-            let mut order: [usize; FEW_MEMBERS] = std::array::from_fn(|i| i);
-            let order = &mut order[..members.len()];
-            order.sort_unstable_by(|&a, &b| members[a].0.cmp(&members[b].0));
-            order.iter().for_each(|&i| visit(&members[i].0, &members[i].1));
+            let mut order: [u8; FEW_MEMBERS] = std::array::from_fn(|i| i as u8);
+            order[..members.len()].sort_unstable_by(|&a, &b| by_key(a.into(), b.into()));
+            Order::Few(order)
         } else {
             let mut order: Vec<usize> = (0..members.len()).collect();
-            order.sort_unstable_by(|&a, &b| members[a].0.cmp(&members[b].0));
-            order.iter().for_each(|&i| visit(&members[i].0, &members[i].1));
+            order.sort_unstable_by(|&a, &b| by_key(a, b));
+            Order::Many(order)
         }
     }
+
+    /// The member at a place of an order.
+    fn at(&self, order: &Order, place: usize) -> (&str, &Value<'a>) {
+        let (key, value) = match order {
+            Order::AsTheyAre => &self.members[place],
+            Order::Few(order) => &self.members[usize::from(order[place])],
+            Order::Many(order) => &self.members[order[place]],
+        };
+        (key, value)
+    }
+}
+
+/// Places of an object's members.
+enum Order {
+    AsTheyAre,
+    Few([u8; FEW_MEMBERS]),
+    Many(Vec<usize>),
 }
 
 /// Leaves each key its first place and its last value. Sorts instead of hashing: no input makes it slow.
@@ -276,16 +293,28 @@ impl<'a> Value<'a> {
             Self::Int(Int::Big(digits)) => Value::Int(Int::Big(Cow::Owned(digits.into_owned()))),
             Self::Float(f) => Value::Float(f),
             Self::String(text) => Value::String(Cow::Owned(text.into_owned())),
-            Self::Array(elements) => Value::Array(elements.into_iter().map(Value::into_owned).collect()),
+            Self::Array(elements) => Value::Array(own_elements(elements)),
             Self::Object(object) => Value::Object(object.into_owned()),
         }
     }
 }
 
+/// A loop, because `collect` takes four times the stack, and this recurses.
+fn own_elements(elements: Vec<Value<'_>>) -> Vec<Value<'static>> {
+    let mut owned = Vec::with_capacity(elements.len());
+    for element in elements {
+        owned.push(element.into_owned());
+    }
+    owned
+}
+
 impl Object<'_> {
     /// Copies whatever is borrowed.
     pub fn into_owned(self) -> Object<'static> {
-        let own = |(key, value): (Cow<'_, str>, Value<'_>)| (Cow::Owned(key.into_owned()), value.into_owned());
-        Object { members: self.members.into_iter().map(own).collect() }
+        let mut members = Vec::with_capacity(self.members.len());
+        for (key, value) in self.members {
+            members.push((Cow::Owned(key.into_owned()), value.into_owned()));
+        }
+        Object { members }
     }
 }

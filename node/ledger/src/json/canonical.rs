@@ -24,15 +24,16 @@ pub(super) fn write(value: &Value<'_>, out: &mut Vec<u8>) {
         }
         Value::Object(object) => {
             out.push(b'{');
-            let mut first = true;
-            object.for_each_sorted(|key, value| {
-                if !std::mem::take(&mut first) {
+            let order = object.sorted();
+            for place in 0..object.len() {
+                if place > 0 {
                     out.push(b',');
                 }
+                let (key, value) = object.at(&order, place);
                 write_string(key, out);
                 out.push(b':');
                 write(value, out);
-            });
+            }
             out.push(b'}');
         }
     }

@@ -159,3 +159,48 @@ const POWERS: [u64; 87] = [
     0x8044_4b5e_7aa7_cf85, 0xbf21_e440_03ac_dd2d, 0x8e67_9c2f_5e44_ff8f, 0xd433_179d_9c8c_b841, 0x9e19_db92_b4e3_1ba9,
     0xeb96_bf6e_badf_77d9, 0xaf87_023b_9bf0_ee6b,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A large number: its digits in base 2^32, the lowest first.
+    fn times(digits: &mut Vec<u32>, factor: u128) {
+        let mut carry = 0;
+        for digit in digits.iter_mut() {
+            carry += u128::from(*digit) * factor;
+            *digit = carry as u32;
+            carry >>= 32;
+        }
+        while carry > 0 {
+            digits.push(carry as u32);
+            carry >>= 32;
+        }
+    }
+
+    fn power(base: u128, exponent: i32) -> Vec<u32> {
+        let mut digits = vec![1];
+        (0..exponent).for_each(|_| times(&mut digits, base));
+        digits
+    }
+
+    #[test]
+    fn powers_of_ten_are_exact_and_rounded_half_up() {
+        for (i, significand) in POWERS.iter().enumerate() {
+            let exponent = 8 * i as i32 - 348;
+            let binary_exponent = ((exponent * 217_706) >> 16) - 63;
+            // 10^exponent / 2^binary_exponent, as a fraction without negative exponents.
+            let mut numerator = power(10, exponent);
+            (0..-binary_exponent).for_each(|_| times(&mut numerator, 2));
+            let mut denominator = power(10, -exponent);
+            (0..binary_exponent).for_each(|_| times(&mut denominator, 2));
+            // It is from half below to half above the significand.
+            times(&mut numerator, 2);
+            let (mut from, mut to) = (denominator.clone(), denominator);
+            times(&mut from, 2 * u128::from(*significand) - 1);
+            times(&mut to, 2 * u128::from(*significand) + 1);
+            let key = |digits: &Vec<u32>| (digits.len(), digits.iter().rev().copied().collect::<Vec<_>>());
+            assert!(key(&from) <= key(&numerator) && key(&numerator) < key(&to), "10^{exponent}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::canonical::write_int;
 use super::python::float_repr;
-use super::{Object, Value};
+use super::{Object, Order, Value};
 
 /// How the parts are put together.
 pub(super) struct Layout {
@@ -50,17 +50,13 @@ fn write_object(object: &Object<'_>, layout: &Layout, level: usize, out: &mut Ve
         return out.extend_from_slice(b"{}");
     }
     out.push(b'{');
-    let mut first = true;
-    let mut member = |key: &str, value: &Value<'_>| {
-        start_item(std::mem::take(&mut first), layout, level + 1, out);
+    let order = if layout.sorted { object.sorted() } else { Order::AsTheyAre };
+    for place in 0..object.len() {
+        let (key, value) = object.at(&order, place);
+        start_item(place == 0, layout, level + 1, out);
         write_string(key, out);
         out.extend_from_slice(layout.key_separator);
         write_value(value, layout, level + 1, out);
-    };
-    if layout.sorted {
-        object.for_each_sorted(member);
-    } else {
-        object.iter().for_each(|(key, value)| member(key, value));
     }
     end_items(layout, level, out);
     out.push(b'}');
