@@ -39,7 +39,7 @@ impl Verifier for CachingVerifier {
                 // Start over: cheaper than keeping an order, and a key costs one decoding to come back.
                 keys.clear();
             }
-            keys.insert(*key, decoded.clone());
+            keys.insert(*key, decoded);
             decoded
         });
         decoded.is_some_and(|decoded| decoded.verify(message, signature))

@@ -1,6 +1,6 @@
 //! JSON as BigchainDB 1.0.1 reads and hashes it.
 //!
-//! [`parse`] takes what CPython's `json.loads` takes and keeps the difference between integers and floats; the writers
+//! [`parse()`] takes what CPython's `json.loads` takes and keeps the difference between integers and floats; the writers
 //! are methods of [`Value`]. A parsed value nests at most [`MAX_DEPTH`] levels, which bounds the recursion of everything
 //! that walks it, its destructor included.
 

@@ -28,7 +28,7 @@ impl fmt::Display for CharsetError {
 
 impl std::error::Error for CharsetError {}
 
-/// The body's text as UTF-8, for [`super::parse`]. `charset` is the parameter of the Content-Type, without quotes;
+/// The body's text as UTF-8, for [`super::parse()`]. `charset` is the parameter of the Content-Type, without quotes;
 /// without one the text is UTF-8. A byte order mark at the start of UTF-8 is left out; where UTF-8 is given, whether it
 /// is right is left to the parser.
 ///
