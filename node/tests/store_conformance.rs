@@ -42,7 +42,7 @@ impl Embedded {
     /// Small segments and an eager index, so that a few records cross all borders.
     fn options() -> Options {
         let pace = Pace { transactions: 1, ..Pace::default() };
-        Options { segment_bytes: 4096, pace }
+        Options { segment_bytes: 4096, pace, memtable_bytes: 4096 }
     }
 
     async fn new() -> Self {
@@ -72,10 +72,12 @@ macro_rules! conformance {
     ($backend:ident, $make:expr; $($module:ident: $($case:ident)+;)+) => {
         mod $backend {
             $(mod $module {
-                $(#[tokio::test]
-                async fn $case() {
-                    let mut backend = $make.await;
-                    crate::$module::$case(&mut backend).await;
+                $(#[test]
+                fn $case() {
+                    crate::world::run(async {
+                        let mut backend = $make.await;
+                        crate::$module::$case(&mut backend).await;
+                    });
                 })+
             })+
         }

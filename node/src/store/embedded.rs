@@ -50,7 +50,7 @@ use self::indexer::{Pace, Signal};
 use self::io::{Directory, Io};
 use self::log::{Log, unwritable};
 use self::shared::{Shared, Wakes};
-use self::state::State;
+use self::state::{State, Trust};
 use super::{
     BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
     StoredBlock, StoredVote,
@@ -69,11 +69,13 @@ pub struct Options {
     pub segment_bytes: u64,
     /// When the index is written.
     pub pace: Pace,
+    /// Bytes that each of the index's two keyspaces gathers in memory before it writes a table.
+    pub memtable_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, pace: Pace::default() }
+        Self { segment_bytes: 64 << 20, pace: Pace::default(), memtable_bytes: 8 << 20 }
     }
 }
 
@@ -111,17 +113,17 @@ impl EmbeddedStore {
             if fresh {
                 remove_index()?;
             }
-            match FjallIndex::open(&index_dir) {
+            match FjallIndex::open(&index_dir, options.memtable_bytes) {
                 Ok(index) => Ok(Arc::new(index)),
                 Err(error) if !fresh => {
                     tracing::warn!(%error, "rebuilding the index");
                     remove_index()?;
-                    Ok(Arc::new(FjallIndex::open(&index_dir)?))
+                    Ok(Arc::new(FjallIndex::open(&index_dir, options.memtable_bytes)?))
                 }
                 Err(error) => Err(error),
             }
         };
-        Self::start(io, &state::boot_id(), open_index, options, Some(lock))
+        Self::start(io, &state::boot_id(), open_index, &options, Some(lock))
     }
 
     /// Opens a store from its parts; tests bring their own. `open_index`: opens the index, or makes an empty one in its
@@ -130,7 +132,7 @@ impl EmbeddedStore {
         io: Arc<dyn Io>,
         boot: &str,
         open_index: impl Fn(bool) -> Result<Arc<dyn Index>>,
-        options: Options,
+        options: &Options,
         lock: Option<fs::File>,
     ) -> Result<Self> {
         let log = Log::open(io.clone(), options.segment_bytes)?;
@@ -141,7 +143,7 @@ impl EmbeddedStore {
             if log.end() > 0 {
                 tracing::warn!("the store was not closed before the system went down: rebuilding the index");
             }
-            State::Rebuild.write(&io)?;
+            State { synced: state.synced, index: Trust::Rebuild }.write(&io)?;
             open_index(true)?
         };
         let checkpoint = match replay::checkpoint(&log, index.as_ref()) {
@@ -153,20 +155,14 @@ impl EmbeddedStore {
                 None
             }
         };
-        State::Open { boot: boot.to_owned() }.write(&io)?;
-        let tail = replay::replay(&log, index.as_ref(), checkpoint, &options.pace)?;
-        if let State::Clean { end } = state
-            && log.end() < end
-        {
-            return Err(StoreError::Damaged(format!(
-                "the log ends at position {} although it was closed at {end}: restore a backup",
-                log.end()
-            )));
-        }
+        State { synced: state.synced, index: Trust::Open { boot: boot.to_owned() } }.write(&io)?;
+        let tail = replay::replay(&log, state.synced, index.as_ref(), checkpoint, &options.pace)?;
+        let synced = log.end();
         let backlog_len = AtomicUsize::new(tail.backlog.len());
         let shared = Arc::new(Shared {
             io,
             log,
+            synced,
             index,
             tail: RwLock::new(tail),
             backlog_len,
@@ -225,7 +221,7 @@ impl EmbeddedStore {
             indexer::write_batch(shared.index.as_ref(), &shared.tail, u64::MAX)?;
             shared.index.sync()?;
             if !shared.index_is_broken.load(Ordering::SeqCst) {
-                State::Clean { end: shared.log.end() }.write(&shared.io)?;
+                State { synced: shared.log.end(), index: Trust::Clean }.write(&shared.io)?;
             }
             Ok(())
         };

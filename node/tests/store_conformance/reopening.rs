@@ -1,7 +1,9 @@
 //! A store that was closed, or killed, and opened again gives the same answers.
 
 use crate::Backend;
-use crate::world::{self, Written, block, create, entry, other_copy, picture, public, rejection, transfer, vote};
+use crate::world::{
+    self, Written, block, create, difference, entry, other_copy, picture, public, rejection, transfer, vote,
+};
 
 pub async fn answers_the_same_after_every_step(backend: &mut dyn Backend) {
     let money = create(4, &[(4, 5), (5, 6)], "{\"name\":\"money\"}");
@@ -50,7 +52,12 @@ pub async fn answers_the_same_after_every_step(backend: &mut dyn Backend) {
         for orderly in [true, false] {
             backend.reopen(orderly).await;
             let after = picture(backend.store().as_ref(), &written).await;
-            assert!(before == after, "step {step}, orderly {orderly}\nbefore:\n{before}\nafter:\n{after}");
+            let difference = difference(&before, &after);
+            assert!(
+                difference.is_empty(),
+                "step {step}, orderly {orderly}
+{difference}"
+            );
         }
     }
 }

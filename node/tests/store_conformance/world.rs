@@ -11,7 +11,7 @@ use ledger::crypto::PrivateKey;
 use ledger::ids::{BlockId, OutputRef, PublicKey, TxId};
 use ledger::json;
 use ledger::rules::Rules;
-use ledger::transaction::Transaction;
+use ledger::transaction::{Operation, Transaction};
 use ledger::vote::Vote;
 
 /// A key pair from a number.
@@ -144,18 +144,23 @@ pub async fn votes_now(
     (items, after)
 }
 
-/// What a feed answers without waiting for a write. It may wait for a look-up on another thread, so it is asked again
-/// until either it answers or a look-up that was begun after it has ended.
+/// Runs a test. One thread does all blocking work, in order: see [`ready`].
+pub fn run(test: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(1).build().unwrap().block_on(test);
+}
+
+/// What a feed answers without waiting for a write. It may wait for a look-up on the blocking thread, so it is asked
+/// again when that thread has done what it was asked to.
 async fn ready<T>(feed: impl Future<Output = Result<T>>) -> Option<T> {
     tokio::pin!(feed);
-    for _ in 0..50 {
+    for _ in 0..2 {
         if let Some(answer) = feed.as_mut().now_or_never() {
             return Some(answer.unwrap());
         }
         tokio::task::spawn_blocking(|| ()).await.unwrap();
-        tokio::task::yield_now().await;
     }
-    None
+    feed.now_or_never().map(Result::unwrap)
 }
 
 /// Everything that a test wrote and may ask for.
@@ -184,12 +189,16 @@ pub async fn picture(store: &dyn Store, written: &Written) -> String {
         line("by time", format!("{} {}", entry.assigned_at, entry.transaction.id()));
     }
     line("open blocks", blocks_now(store, None, 2).await.0.join(", "));
-    line("open votes", votes_now(store, None, 2).await.0.join(", "));
+    for vote in votes_now(store, None, 2).await.0 {
+        line("open vote", format!("#{:08x}", crc32fast::hash(vote.as_bytes())));
+    }
     let ids: Vec<TxId> = written.transactions.iter().map(|tx| tx.id()).collect();
     for (id, located) in ids.iter().zip(store.locate(&ids).await.unwrap()) {
         line("located", located.as_ref().map_or_else(|| format!("{id} nowhere"), describe));
         line("rejection", format!("{:?}", store.rejection(id).await.unwrap()));
-        let transfers = store.transfers_of(id).await.unwrap();
+    }
+    for asset in written.transactions.iter().filter(|tx| tx.operation() == Operation::Create) {
+        let transfers = store.transfers_of(&asset.id()).await.unwrap();
         line("transfers", transfers.iter().map(|tx| text(tx)).collect::<Vec<_>>().join(", "));
     }
     let outputs: Vec<OutputRef> = written
@@ -203,15 +212,18 @@ pub async fn picture(store: &dyn Store, written: &Written) -> String {
         line("spenders", format!("{output:?}: {}", spenders.join(", ")));
     }
     for owner in 1..8 {
-        line("outputs", format!("{owner}: {:?}", store.outputs_of(&public(owner)).await.unwrap()));
-        line("last vote", format!("{owner}: {:?}", store.last_vote(&public(owner)).await.unwrap()));
+        for output in store.outputs_of(&public(owner)).await.unwrap() {
+            line("output", format!("{owner}: {} {}", output.transaction_id, output.index));
+        }
+        let last = store.last_vote(&public(owner)).await.unwrap();
+        line("last vote", format!("{owner}: {:?}", last.map(|vote| vote.voting_for_block)));
     }
     for (id, votes) in written.blocks.iter().zip(store.votes(&written.blocks).await.unwrap()) {
         let block = store.block(id).await.unwrap();
         let block =
-            block.map(|b| format!("{} {}", b.status.as_str(), String::from_utf8_lossy(&b.block.canonical_inner())));
+            block.map(|b| format!("{} #{:08x}", b.status.as_str(), crc32fast::hash(&b.block.canonical_inner())));
         line("block", format!("{id} {block:?}"));
-        line("votes", format!("{:?}", votes.iter().map(|v| (v.block, v.bytes.clone())).collect::<Vec<_>>()));
+        line("votes", format!("{:?}", votes.iter().map(|v| crc32fast::hash(&v.bytes)).collect::<Vec<_>>()));
     }
     let mut after = None;
     loop {
@@ -237,6 +249,21 @@ pub fn describe(located: &Located) -> String {
     format!("{} in [{}], waits: {}", text(&located.transaction), blocks.join(", "), located.in_backlog)
 }
 
+/// Which copy of a transaction.
 fn text(tx: &Transaction) -> String {
-    String::from_utf8(tx.bytes().to_vec()).unwrap()
+    format!("{} #{:08x}", tx.id(), crc32fast::hash(tx.bytes()))
+}
+
+/// Lines that two pictures do not share; empty if they are the same.
+pub fn difference(expected: &str, found: &str) -> String {
+    let only = |mark: &str, of: &str, other: &str| {
+        let other: Vec<&str> = other.lines().collect();
+        let lines = of.lines().filter(|line| !other.contains(line));
+        lines.map(|line| format!("{mark} {line}\n")).collect::<String>()
+    };
+    if expected == found {
+        return String::new();
+    }
+    let lines = only("-", expected, found) + &only("+", found, expected);
+    if lines.is_empty() { "the same lines in another order".to_owned() } else { lines }
 }

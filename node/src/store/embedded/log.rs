@@ -98,10 +98,14 @@ impl Log {
     }
 
     /// Reads everything from a record's position on and cuts off what a power loss tore: a bad record in the last
-    /// segment, unless a later record says that it had been synced.
-    pub fn recover(&self, from: u64, visit: impl FnMut(Entry) -> Result<()>) -> Result<()> {
+    /// segment, unless a later record says that it had been synced, or `synced` does: everything before that position
+    /// was.
+    pub fn recover(&self, from: u64, synced: u64, visit: impl FnMut(Entry) -> Result<()>) -> Result<()> {
         let mut visit = visit;
         let end = self.scan(from, |entry| visit(entry).map(|()| true))?;
+        if end < synced {
+            return Err(damaged(end));
+        }
         if end < self.end() {
             let (base, file) = self.last_segment()?;
             self.refuse_damage(end, base, file.as_ref())?;

@@ -40,8 +40,8 @@ struct Raw {
     requeued: Requeued,
 }
 
-/// Replays the log. The checkpoint is one that [`checkpoint`] gave.
-pub fn replay(log: &Log, index: &dyn Index, checkpoint: Option<Checkpoint>, pace: &Pace) -> Result<Tail> {
+/// Replays the log. The checkpoint is one that [`checkpoint`] gave; up to `synced` nothing may be missing.
+pub fn replay(log: &Log, synced: u64, index: &dyn Index, checkpoint: Option<Checkpoint>, pace: &Pace) -> Result<Tail> {
     let from = checkpoint.unwrap_or_default();
     let mut tail = Tail::default();
     tail.indexed = (from.blocks, from.transactions);
@@ -56,7 +56,7 @@ pub fn replay(log: &Log, index: &dyn Index, checkpoint: Option<Checkpoint>, pace
     let tail = RwLock::new(tail);
     let mut replay = Replay { log, index, tail: &tail, through, waiting: IdMap::default(), settings: None };
     let mut reported = from.replay_from;
-    log.recover(from.replay_from, |entry| {
+    log.recover(from.replay_from, synced, |entry| {
         let next = entry.next;
         replay.take(entry)?;
         if tail.read().closed_transactions >= pace.transactions {

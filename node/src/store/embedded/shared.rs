@@ -11,7 +11,7 @@ use super::index::Index;
 use super::indexer::{Pace, Signal};
 use super::io::Io;
 use super::log::Log;
-use super::state::State;
+use super::state::{State, Trust};
 use super::tail::Tail;
 use crate::store::{Result, StoreError};
 
@@ -32,6 +32,8 @@ pub struct Shared {
     pub io: Arc<dyn Io>,
     /// The truth.
     pub log: Log,
+    /// Up to here the log was synced when the store was opened.
+    pub synced: u64,
     /// Derived from it.
     pub index: Arc<dyn Index>,
     /// What the index has not yet.
@@ -82,7 +84,7 @@ impl Shared {
     /// Has the index rebuilt at the next start.
     pub fn distrust_index(&self) {
         if !self.index_is_broken.swap(true, Ordering::SeqCst)
-            && let Err(error) = State::Rebuild.write(&self.io)
+            && let Err(error) = (State { synced: self.synced, index: Trust::Rebuild }).write(&self.io)
         {
             tracing::error!(%error, "cannot note that the index is damaged; remove the directory `index` by hand");
         }

@@ -1,7 +1,8 @@
 //! The file `STATE` beside the segments: whether the index may be trusted at the next start.
 //!
-//! One line: `clean END` after an orderly stop with the log's end; `open BOOT` while a process writes, with the
-//! system's boot id; `rebuild` when the index was found damaged. Anything else (a torn write too) means `rebuild`.
+//! One line: `clean END` after an orderly stop; `open END BOOT` while a process writes, with the system's boot id;
+//! `rebuild END` when the index was found damaged. END: the log was synced up to there at least. Anything else (a torn
+//! write too) means `rebuild 0`.
 
 use std::io;
 use std::sync::Arc;
@@ -14,18 +15,24 @@ const NAME: &str = "STATE";
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Everything was synced, the log ended here.
-    Clean {
-        /// The log's end.
-        end: u64,
-    },
+pub struct State {
+    /// The log was synced up to this position: a shorter one has lost something.
+    pub synced: u64,
+    /// What is known of the index.
+    pub index: Trust,
+}
+
+/// What is known of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Everything was synced.
+    Clean,
     /// A process had it open, in this boot of the system (empty: unknown).
     Open {
         /// `/proc/sys/kernel/random/boot_id`
         boot: String,
     },
-    /// The index is not to be trusted.
+    /// It is not to be trusted.
     Rebuild,
 }
 
@@ -33,39 +40,44 @@ impl State {
     /// Whether an index that was left behind may be used: what a killed process wrote is in the page cache still,
     /// what a crashed system wrote may be torn.
     pub fn trusts_index(&self, boot: &str) -> bool {
-        match self {
-            Self::Clean { .. } => true,
-            Self::Open { boot: before } => !boot.is_empty() && before == boot,
-            Self::Rebuild => false,
+        match &self.index {
+            Trust::Clean => true,
+            Trust::Open { boot: before } => !boot.is_empty() && before == boot,
+            Trust::Rebuild => false,
         }
     }
 
     /// Reads the file.
     pub fn read(io: &dyn Io) -> io::Result<Self> {
+        let unknown = Self { synced: 0, index: Trust::Rebuild };
         if !io.list()?.iter().any(|name| name == NAME) {
-            return Ok(Self::Rebuild);
+            return Ok(unknown);
         }
         let file = io.open(NAME)?;
         let mut bytes = [0; 256];
         let n = file.read_at(0, &mut bytes)?;
-        Ok(Self::parse(&bytes[..n]).unwrap_or(Self::Rebuild))
+        Ok(Self::parse(&bytes[..n]).unwrap_or(unknown))
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let line = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-        match line.split_once(' ')? {
-            ("clean", end) => Some(Self::Clean { end: end.parse().ok()? }),
-            ("open", boot) => Some(Self::Open { boot: boot.to_owned() }),
-            _ => None,
-        }
+        let mut words = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.split(' ');
+        let (kind, synced) = (words.next()?, words.next()?.parse().ok()?);
+        let index = match kind {
+            "clean" => Trust::Clean,
+            "open" => Trust::Open { boot: words.next()?.to_owned() },
+            "rebuild" => Trust::Rebuild,
+            _ => return None,
+        };
+        Some(Self { synced, index })
     }
 
     /// Replaces the file, durably.
     pub fn write(&self, io: &Arc<dyn Io>) -> Result<()> {
-        let line = match self {
-            Self::Clean { end } => format!("clean {end}\n"),
-            Self::Open { boot } => format!("open {boot}\n"),
-            Self::Rebuild => "rebuild\n".to_owned(),
+        let synced = self.synced;
+        let line = match &self.index {
+            Trust::Clean => format!("clean {synced}\n"),
+            Trust::Open { boot } => format!("open {synced} {boot}\n"),
+            Trust::Rebuild => format!("rebuild {synced}\n"),
         };
         let write = || {
             let file = io.open(NAME)?;

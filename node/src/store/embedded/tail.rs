@@ -278,7 +278,11 @@ impl Tail {
     }
 
     fn vote(&mut self, position: u64, vote: TailVote) {
-        self.last_votes.insert(vote.node, (position, vote.vote.bytes.clone()));
+        // Replay starts before what the index says of newest votes.
+        let last = self.last_votes.entry(vote.node).or_default();
+        if last.0 <= position {
+            *last = (position, vote.vote.bytes.clone());
+        }
         match self.block_ids.get(&vote.vote.block).and_then(|block| self.blocks.get_mut(block)) {
             Some(block) => block.votes.push(position),
             None => {

@@ -13,9 +13,6 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use super::{Index, broken};
 use crate::store::Result;
 
-/// Bytes that each keyspace gathers in memory before it writes a table.
-const MEMTABLE: u64 = 8 << 20;
-
 /// Bytes of blocks kept in memory; the system's page cache does the rest.
 const CACHE: u64 = 8 << 20;
 
@@ -27,15 +24,16 @@ pub struct FjallIndex {
 }
 
 impl FjallIndex {
-    /// Opens or makes the database in a directory. An error means that the directory is of no use.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens or makes the database in a directory. An error means that the directory is of no use. `memtable_bytes`:
+    /// what each keyspace gathers in memory before it writes a table.
+    pub fn open(path: &Path, memtable_bytes: u64) -> Result<Self> {
         // What a power loss has torn makes fjall panic in places.
-        catch_unwind(AssertUnwindSafe(|| Self::try_open(path)))
+        catch_unwind(AssertUnwindSafe(|| Self::try_open(path, memtable_bytes)))
             .map_err(|_| broken(&"it does not open"))?
             .map_err(|e| broken(&e))
     }
 
-    fn try_open(path: &Path) -> fjall::Result<Self> {
+    fn try_open(path: &Path, memtable_bytes: u64) -> fjall::Result<Self> {
         let database = Database::builder(path)
             .cache_size(CACHE)
             .max_journaling_size(64 << 20)
@@ -44,7 +42,7 @@ impl FjallIndex {
             .max_cached_files(Some(64))
             .open()?;
         let filter = FilterPolicy::all(FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0)));
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes);
         let points = database.keyspace("points", || options().filter_policy(filter))?;
         let ranges = database.keyspace("ranges", || options().filter_policy(FilterPolicy::disabled()))?;
         Ok(Self { database, points, ranges })
