@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::query::Described;
-use super::route::{Endpoint, ROUTES, Route};
+use super::route::{Endpoint, Handler, ROUTES, Route};
 
 /// What a parameter accepts.
 #[derive(Clone, Copy, Debug)]
@@ -179,8 +179,21 @@ fn success(status: u16, content: Content) -> Value {
             "description": "Where the transaction's status is told, relative to this path",
             "schema": {"type": "string"},
         }});
+        answer["links"] = links();
     }
     answer
+}
+
+/// What can be asked with the id of a transaction that was taken in.
+fn links() -> Value {
+    let id = "$response.body#/id";
+    let link = |handler: Handler, parameter: &str| json!({"operationId": format!("{handler:?}"), "parameters": {parameter: id}});
+    json!({
+        "status": link(Handler::Statuses, "query.transaction_id"),
+        "transaction": link(Handler::Transaction, "path.transaction_id"),
+        "rejection": link(Handler::Rejection, "path.transaction_id"),
+        "blocks": link(Handler::Blocks, "query.transaction_id"),
+    })
 }
 
 fn refusal(status: u16) -> Value {

@@ -38,6 +38,9 @@ pub const PARAMETERS: &[&dyn Described] = &[&OPERATION, &ASSET_ID];
 /// Bytes of a body that is read where the request is handled; a longer one goes to the blocking pool.
 const INLINE_BYTES: usize = 64 << 10;
 
+/// What a 202's `Location` begins with; the id follows.
+const LOCATION_BEGIN: &[u8] = b"../statuses?transaction_id=";
+
 /// One transaction of a valid block.
 pub async fn one(state: &WebState, id: &str) -> Result<Response<Body>, ApiError> {
     let id: TxId = id.parse().map_err(|_| ApiError::NotFound)?;
@@ -80,7 +83,7 @@ where
     };
     let (transaction, echo) = read?;
     state.metrics.clients.posted();
-    let location = HeaderValue::from_str(&format!("../statuses?transaction_id={}", transaction.id()));
+    let location = HeaderValue::from_bytes(&[LOCATION_BEGIN, &transaction.id().to_hex()].concat());
     state.chain.submit(Arc::new(transaction)).await?;
     state.metrics.clients.accepted();
     let mut response = json_response(StatusCode::ACCEPTED, echo.into());
