@@ -8,10 +8,10 @@ use bytes::Bytes;
 use ledger::block::Block;
 use ledger::build::{BuildError, Recipient, create, sign, transfer};
 use ledger::condition::Condition;
-use ledger::crypto::{PrivateKey, Uncached, Verifier};
+use ledger::crypto::{PrivateKey, Uncached, Verifier, sha3_256};
 use ledger::error::Invalid;
 use ledger::facts::{Facts, InputFact, TxStatus};
-use ledger::ids::PublicKey;
+use ledger::ids::{PublicKey, TxId};
 use ledger::json::{Value, parse};
 use ledger::rules::Rules;
 use ledger::transaction::{Operation, Transaction};
@@ -110,27 +110,24 @@ fn canonical(text: &str) -> String {
 
 /// A text of an unsigned transaction that was edited: with its id and signed.
 fn signed_anew(text: &str, keys: &[u8]) -> Transaction {
+    Transaction::from_value(&sign(&with_own_id(text), &privates(keys)).unwrap()).unwrap()
+}
+
+/// The same transaction with the hash of its body as the id.
+fn with_own_id(text: &str) -> Value<'static> {
     let mut value = parse(text.as_bytes()).unwrap().into_owned();
-    let id = |value: &Value<'_>| match Transaction::from_value(value) {
-        // The refusal does not say the right id: it is computed as the page on canonical JSON has it.
-        Err(Invalid::TransactionHash { .. }) => {
-            let mut body = value.clone();
-            let Value::Object(members) = &mut body else { panic!("no object") };
-            members.remove("id");
-            let Some(Value::Array(inputs)) = members.get_mut("inputs") else { panic!("no inputs") };
-            for input in inputs {
-                let Value::Object(input) = input else { panic!("no input") };
-                input.insert("fulfillment", Value::Null);
-            }
-            let hash = ledger::crypto::sha3_256(&[&body.to_canonical()]);
-            ledger::ids::TxId::from_bytes(hash).to_string()
-        }
-        other => panic!("{other:?}"),
-    };
-    let id = id(&value);
+    let mut body = value.clone();
+    let Value::Object(members) = &mut body else { panic!("no object") };
+    members.remove("id");
+    let Some(Value::Array(inputs)) = members.get_mut("inputs") else { panic!("no inputs") };
+    for input in inputs {
+        let Value::Object(input) = input else { panic!("no input") };
+        input.insert("fulfillment", Value::Null);
+    }
+    let id = TxId::from_bytes(sha3_256(&[&body.to_canonical()]));
     let Value::Object(members) = &mut value else { panic!("no object") };
-    members.insert("id", Value::String(id.into()));
-    Transaction::from_value(&sign(&value, &privates(keys)).unwrap()).unwrap()
+    members.insert("id", Value::String(id.to_string().into()));
+    value
 }
 
 #[test]
@@ -208,6 +205,23 @@ fn missing_facts_leave_the_verdict_open() {
     // A rule that is broken before the unknown fact matters stays the verdict.
     let missing = Invalid::InputDoesNotExist { transaction_id: first.id().to_string() };
     assert_eq!(verdict(vec![InputFact::Missing, unknown()]), Verdict::Invalid(missing));
+}
+
+#[test]
+fn what_the_reference_cannot_derive_is_reported_after_what_it_cannot_read() {
+    let text = String::from_utf8(created(&[1], &[to(&[1], 1), to(&[2], 2)]).bytes().to_vec()).unwrap();
+    let details = |n: u8| format!(r#"{{"public_key":"{}","type":"ed25519-sha-256"}}"#, key(n).public_key());
+    let unmet = format!(r#"{{"subconditions":[{}],"threshold":2,"type":"threshold-sha-256"}}"#, details(1));
+    let read = |text: &str| match Transaction::from_value(&with_own_id(text)) {
+        Err(broken) => broken,
+        Ok(tx) => panic!("{tx:?}"),
+    };
+    let unmet = text.replace(&format!(r#""details":{}"#, details(1)), &format!(r#""details":{unmet}"#));
+    assert!(matches!(read(&unmet), Invalid::ReferenceFails(text) if text.contains("cannot be met")));
+    for amount in ["1", "2"] {
+        let zero = unmet.replace(&format!(r#""amount":"{amount}""#), r#""amount":"0""#);
+        assert!(matches!(read(&zero), Invalid::Amount(_)), "output of {amount}");
+    }
 }
 
 /// A transaction that breaks every rule, mended rule by rule: each time the next one of the reference's order shows.

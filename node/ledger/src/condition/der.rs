@@ -133,18 +133,58 @@ fn big_endian(bytes: &[u8]) -> u64 {
 
 /// Appends a value; `tag` is the whole tag byte.
 pub fn write_tlv(out: &mut Vec<u8>, tag: u8, contents: &[u8]) {
-    out.push(tag);
-    let length = contents.len().to_be_bytes();
-    let significant = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+    let (header, length) = header(tag, contents.len());
+    out.extend_from_slice(&header[..length]);
+    out.extend_from_slice(contents);
+}
+
+/// Appends a value whose contents `write` appends. They are moved once to make room for the length.
+pub fn write_constructed(out: &mut Vec<u8>, tag: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    write(out);
+    let (header, length) = header(tag, out.len() - start);
+    out.splice(start..start, header[..length].iter().copied());
+}
+
+/// Appends a SET OF: the elements that `write` appends, in the order of their bytes.
+pub fn write_set<T>(out: &mut Vec<u8>, tag: u8, elements: &[T], write: impl Fn(&T, &mut Vec<u8>)) {
+    write_constructed(out, tag, |out| {
+        let start = out.len();
+        let mut ends = Vec::with_capacity(elements.len());
+        for element in elements {
+            write(element, out);
+            ends.push(out.len() - start);
+        }
+        let written = &out[start..];
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let mut parts: Vec<&[u8]> = starts.zip(&ends).map(|(start, end)| &written[start..*end]).collect();
+        if !parts.is_sorted() {
+            parts.sort_unstable();
+            let sorted = parts.concat();
+            out.truncate(start);
+            out.extend_from_slice(&sorted);
+        }
+    });
+}
+
+/// Tag and length, and how many bytes they take.
+fn header(tag: u8, length: usize) -> ([u8; 10], usize) {
+    let mut header = [0; 10];
+    header[0] = tag;
+    let bytes = length.to_be_bytes();
+    let significant = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
     match significant {
-        [] => out.push(0),
-        [short @ 0..0x80] => out.push(*short),
+        [] => (header, 2),
+        [short @ 0..0x80] => {
+            header[1] = *short;
+            (header, 2)
+        }
         long => {
-            out.push(0x80 | long.len() as u8);
-            out.extend_from_slice(long);
+            header[1] = 0x80 | long.len() as u8;
+            header[2..2 + long.len()].copy_from_slice(long);
+            (header, 2 + long.len())
         }
     }
-    out.extend_from_slice(contents);
 }
 
 /// Appends an INTEGER.

@@ -81,32 +81,33 @@ impl Fulfillment {
 
     /// The binary form, sets sorted.
     pub fn to_der(&self) -> Vec<u8> {
-        let mut contents = Vec::new();
-        match self {
-            Self::Preimage(preimage) => der::write_tlv(&mut contents, 0x80, preimage),
+        let mut out = Vec::with_capacity(102);
+        self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        der::write_constructed(out, 0xa0 | self.kind() as u8, |out| match self {
+            Self::Preimage(preimage) => der::write_tlv(out, 0x80, preimage),
             Self::Prefix { prefix, max_message_length, subfulfillment } => {
-                der::write_tlv(&mut contents, 0x80, prefix);
-                der::write_integer(&mut contents, 0x81, u64::from(*max_message_length));
-                der::write_tlv(&mut contents, 0xa2, &subfulfillment.to_der());
+                der::write_tlv(out, 0x80, prefix);
+                der::write_integer(out, 0x81, u64::from(*max_message_length));
+                der::write_constructed(out, 0xa2, |out| subfulfillment.write(out));
             }
             Self::Threshold { subfulfillments, subconditions } => {
-                der::write_tlv(&mut contents, 0xa0, &sorted(subfulfillments.iter().map(Self::to_der)));
+                der::write_set(out, 0xa0, subfulfillments, Self::write);
                 // A condition that was read has a cost of 32 bits, so none is left out.
-                der::write_tlv(&mut contents, 0xa1, &sorted(subconditions.iter().filter_map(Condition::to_der)));
+                der::write_set(out, 0xa1, subconditions, |sub, out| out.extend(sub.to_der().unwrap_or_default()));
             }
             Self::Rsa { modulus, signature } => {
-                der::write_tlv(&mut contents, 0x80, modulus);
-                der::write_tlv(&mut contents, 0x81, signature);
+                der::write_tlv(out, 0x80, modulus);
+                der::write_tlv(out, 0x81, signature);
             }
             Self::Ed25519 { public_key, signature } => {
-                contents.reserve_exact(100);
-                der::write_tlv(&mut contents, 0x80, public_key.as_bytes());
-                der::write_tlv(&mut contents, 0x81, signature);
+                der::write_tlv(out, 0x80, public_key.as_bytes());
+                der::write_tlv(out, 0x81, signature);
             }
-        }
-        let mut out = Vec::with_capacity(contents.len() + 6);
-        der::write_tlv(&mut out, 0xa0 | self.kind() as u8, &contents);
-        out
+        });
     }
 
     /// Its type.
@@ -235,13 +236,6 @@ fn rsa_cost(modulus: &[u8]) -> u64 {
     let leading = modulus.first().map_or(0, |first| u64::from(first.leading_zeros()));
     let bits = (modulus.len() as u64 * 8).saturating_sub(leading);
     bits * bits / 64
-}
-
-/// A set's elements in DER order.
-fn sorted(encoded: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
-    let mut encoded: Vec<Vec<u8>> = encoded.collect();
-    encoded.sort_unstable();
-    encoded.concat()
 }
 
 enum ReadError {

@@ -36,10 +36,20 @@ pub(super) fn after_schema(value: &Value<'_>) -> Result<Transaction, Invalid> {
         changes.fulfillments.push(changed);
     }
     let mut outputs = Vec::new();
+    // The reference derives conditions when it has read everything: what fails there is reported last.
+    let mut underivable = None;
     for output in array(transaction, "outputs")? {
-        let (output, changed) = read_output(object(output)?)?;
-        outputs.push(output);
-        changes.outputs.push(changed);
+        match read_output(object(output)?) {
+            Ok((output, changed)) => {
+                outputs.push(output);
+                changes.outputs.push(changed);
+            }
+            Err(failure @ Invalid::ReferenceFails(_)) => underivable = underivable.or(Some(failure)),
+            Err(broken) => return Err(broken),
+        }
+    }
+    if let Some(failure) = underivable {
+        return Err(failure);
     }
     if !changes.is_empty() {
         form = Form::write(transaction, id, &changes)?;
@@ -145,9 +155,11 @@ fn read_link(link: &Object<'_>) -> Result<Link, Invalid> {
 /// The output, and its amount and URI as the reference writes them if they differ.
 fn read_output(output: &Object<'_>) -> Result<(Output, Option<(String, String)>), Invalid> {
     let condition = object(member(output, "condition")?)?;
-    let details = details::read(member(condition, "details")?)?;
     let amount_text = string(output, "amount")?;
-    let amount = read_amount(amount_text)?;
+    let (details, amount) = match (details::read(member(condition, "details")?), read_amount(amount_text)) {
+        (Ok(details), Ok(amount)) => (details, amount),
+        (Err(Invalid::ReferenceFails(_)) | Ok(_), Err(broken)) | (Err(broken), _) => return Err(broken),
+    };
     let condition_uri = details.condition.to_string();
     let written_amount = amount.to_string();
     let same = written_amount == amount_text && condition_uri == string(condition, "uri")?;
