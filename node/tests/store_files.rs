@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bigchaindb::store::embedded::backup::{backup, drop_ledger, restore};
+use bigchaindb::store::embedded::index::Index;
+use bigchaindb::store::embedded::index::memory::MemoryIndex;
 use bigchaindb::store::embedded::log::{Entry, Log};
 use bigchaindb::store::embedded::record::Record;
 use bigchaindb::store::embedded::{EmbeddedStore, Options, io};
@@ -18,6 +21,13 @@ use world::{block, create, entry, initialise};
 
 fn open(path: &Path) -> Result<EmbeddedStore, StoreError> {
     EmbeddedStore::open(path, Options { segment_bytes: 4096, ..Options::default() })
+}
+
+/// As if its index were gone: the whole log is read.
+fn open_without_index(path: &Path) -> Result<EmbeddedStore, StoreError> {
+    let directory = Arc::new(io::Directory::open(&path.join("log")).unwrap());
+    let make = |_| -> Result<Arc<dyn Index>, StoreError> { Ok(Arc::new(MemoryIndex::default())) };
+    EmbeddedStore::start(directory, "", make, &Options::default(), None)
 }
 
 /// A store with some segments and blocks, closed.
@@ -120,8 +130,7 @@ fn damage_to_what_was_synced_is_reported_with_its_position() {
             let mut bytes = whole.clone();
             bytes[(damaged.next - 1 - base(&segment)) as usize] ^= 1;
             fs::write(&segment, &bytes).unwrap();
-            fs::remove_dir_all(directory.path().join("index")).unwrap();
-            let Err(StoreError::Damaged(text)) = open(directory.path()) else {
+            let Err(StoreError::Damaged(text)) = open_without_index(directory.path()) else {
                 panic!("opened with damage at {}", damaged.position)
             };
             assert!(text.contains(&format!("position {}", damaged.position)), "{text}");
@@ -154,4 +163,87 @@ fn a_missing_segment_is_reported() {
 
 fn base(segment: &Path) -> u64 {
     u64::from_str_radix(segment.file_stem().unwrap().to_str().unwrap(), 16).unwrap()
+}
+
+/// All answers about the blocks that [`filled`] writes.
+async fn picture(path: &Path) -> String {
+    let store = open(path).unwrap();
+    let mut written = world::Written::default();
+    let (blocks, _) = store.history(None, 100).await.unwrap();
+    for stored in blocks {
+        written.blocks.push(stored.block.id);
+        written.transactions.extend(stored.block.transactions.iter().cloned());
+    }
+    let picture = world::picture(&store, &written).await;
+    store.close().await.unwrap();
+    picture
+}
+
+#[test]
+fn a_backup_restores_to_the_same_ledger() {
+    world::run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (original, copy) = (directory.path().join("original"), directory.path().join("copy"));
+        assert!(matches!(backup(&original, &mut Vec::new(), |_, _| ()), Err(StoreError::NotInitialised)));
+        filled(&original).await;
+        let expected = picture(&original).await;
+        let running = open(&original).unwrap();
+        let mut stream = Vec::new();
+        let copied = backup(&original, &mut stream, |_, _| ()).unwrap();
+        drop(running);
+        fs::create_dir(&copy).unwrap();
+        fs::write(copy.join("keypair.json"), "{}").unwrap();
+        assert_eq!(restore(stream.as_slice(), &copy, |_| ()).unwrap(), copied);
+        assert_eq!(picture(&copy).await, expected);
+        let again = restore(stream.as_slice(), &copy, |_| ());
+        assert!(matches!(again, Err(StoreError::AlreadyInitialised)), "{again:?}");
+
+        let open = open(&copy).unwrap();
+        assert!(matches!(drop_ledger(&copy), Err(StoreError::Unavailable(_))));
+        drop(open);
+        assert!(drop_ledger(&copy).unwrap());
+        assert!(!drop_ledger(&copy).unwrap());
+        assert!(copy.join("keypair.json").exists(), "the key pair is no part of the ledger");
+        restore(stream.as_slice(), &copy, |_| ()).unwrap();
+        assert_eq!(picture(&copy).await, expected);
+    });
+}
+
+#[test]
+fn a_bad_backup_leaves_nothing_behind() {
+    world::run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (original, copy) = (directory.path().join("original"), directory.path().join("copy"));
+        filled(&original).await;
+        let mut stream = Vec::new();
+        backup(&original, &mut stream, |_, _| ()).unwrap();
+        for length in (0..stream.len()).step_by(97).chain([stream.len() - 1]) {
+            let cut = restore(&stream[..length], &copy, |_| ());
+            assert!(matches!(cut, Err(StoreError::Damaged(_))), "{length}: {cut:?}");
+        }
+        for at in (0..stream.len()).step_by(97) {
+            let mut bad = stream.clone();
+            bad[at] ^= 4;
+            let bad = restore(bad.as_slice(), &copy, |_| ());
+            assert!(matches!(bad, Err(StoreError::Damaged(_))), "{at}: {bad:?}");
+        }
+        restore(stream.as_slice(), &copy, |_| ()).unwrap();
+        fs::remove_file(copy.join("FORMAT")).unwrap();
+        let Err(StoreError::Damaged(text)) = open(&copy) else { panic!("opened half a restore") };
+        assert!(text.contains("cut off"), "{text}");
+    });
+}
+
+#[test]
+fn damage_is_not_backed_up_as_if_it_were_the_end() {
+    world::run(async {
+        let directory = tempfile::tempdir().unwrap();
+        filled(directory.path()).await;
+        let last = segments(directory.path()).pop().unwrap();
+        let mut bytes = fs::read(&last).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&last, bytes).unwrap();
+        let damaged = backup(directory.path(), &mut Vec::new(), |_, _| ());
+        assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
+    });
 }

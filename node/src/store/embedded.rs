@@ -14,9 +14,11 @@
 //! When its block is decided it moves from the tail to the index ([`indexer`]). At the start [`replay`] reads the log's
 //! end back into the tail.
 
+pub mod backup;
 pub mod cache;
 pub mod commit;
 pub mod feed;
+pub mod files;
 pub mod index;
 pub mod indexer;
 pub mod io;
@@ -55,9 +57,6 @@ use super::{
     BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
     StoredBlock, StoredVote,
 };
-
-/// Version of the directory's layout and of the log's records.
-const FORMAT: u64 = 1;
 
 /// Writes that may wait for the commit thread.
 const QUEUE: usize = 4096;
@@ -101,8 +100,8 @@ impl EmbeddedStore {
             move |e: std::io::Error| unwritable(&what, &e)
         };
         fs::create_dir_all(dir).map_err(failed("make the directory"))?;
-        let lock = lock(dir)?;
-        check_format(dir)?;
+        let lock = files::lock(dir)?;
+        files::check_format(dir)?;
         let io: Arc<dyn Io> = Arc::new(Directory::open(&dir.join("log")).map_err(failed("make `log` in"))?);
         let index_dir = dir.join("index");
         let remove_index = || match fs::remove_dir_all(&index_dir) {
@@ -276,49 +275,6 @@ fn join(shared: &Shared, threads: Vec<JoinHandle<()>>) {
 
 fn cut_off(error: &tokio::task::JoinError) -> StoreError {
     StoreError::Unavailable(format!("the look-up was cut off: {error}"))
-}
-
-fn lock(dir: &Path) -> Result<fs::File> {
-    let path = dir.join("LOCK");
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(|e| unwritable(&format!("open `{}`", path.display()), &e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
-            "another process has the store in `{}` open: stop it, or use another directory",
-            dir.display()
-        ))),
-        Err(fs::TryLockError::Error(e)) => Err(unwritable(&format!("lock `{}`", path.display()), &e)),
-    }
-}
-
-/// Refuses a directory of a newer version; marks a new one.
-fn check_format(dir: &Path) -> Result<()> {
-    let path = dir.join("FORMAT");
-    let failed = |e: std::io::Error| unwritable(&format!("write `{}`", path.display()), &e);
-    match fs::read_to_string(&path) {
-        Ok(text) => match text.trim().strip_prefix("bigchaindb store ").map(str::parse::<u64>) {
-            Some(Ok(FORMAT)) => Ok(()),
-            Some(Ok(newer)) if newer > FORMAT => Err(StoreError::Damaged(format!(
-                "`{}` was written by a newer version (layout {newer}, this one knows {FORMAT}): use that version",
-                dir.display()
-            ))),
-            _ => Err(StoreError::Damaged(format!(
-                "`{}` does not name a known layout: `{}`",
-                path.display(),
-                text.trim()
-            ))),
-        },
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            // Written aside and renamed, so that it is there whole or not at all.
-            let new = dir.join("FORMAT.new");
-            fs::write(&new, format!("bigchaindb store {FORMAT}\n")).map_err(failed)?;
-            fs::File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
-            fs::rename(&new, &path).map_err(failed)?;
-            fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
-        }
-        Err(e) => Err(failed(e)),
-    }
 }
 
 #[async_trait]

@@ -107,8 +107,8 @@ impl Log {
             return Err(damaged(end));
         }
         if end < self.end() {
+            self.refuse_damage(end)?;
             let (base, file) = self.last_segment()?;
-            self.refuse_damage(end, base, file.as_ref())?;
             tracing::warn!(position = end, bytes = self.end() - end, "cutting off what was not written to the end");
             file.set_size(end - base).map_err(|e| unwritable("cut the log", &e))?;
             if let Some(segment) = self.segments.write().get_mut(&base) {
@@ -253,11 +253,11 @@ impl Log {
         Ok(file)
     }
 
-    /// An error if a later record attests that the bytes at this position had been synced: then they were not torn but
-    /// damaged, and cutting them off would lose what was confirmed.
-    fn refuse_damage(&self, position: u64, base: u64, file: &dyn IoFile) -> Result<()> {
-        let size = (self.end() - position) as usize;
-        let mut rest = vec![0; size];
+    /// An error if a later record attests that the bytes at this position, where [`Log::scan`] stopped, had been synced:
+    /// then they were not torn but damaged, and without them something confirmed would be lost.
+    pub fn refuse_damage(&self, position: u64) -> Result<()> {
+        let Some(Found { base, size, file, .. }) = self.segment_at(position)? else { return Ok(()) };
+        let mut rest = vec![0; (base + size - position) as usize];
         let n = file.read_at(position - base, &mut rest).map_err(|e| unreadable("read the end of the log", &e))?;
         rest.truncate(n);
         for (i, window) in rest.windows(HEADER + SYNCED_PAYLOAD).enumerate() {
