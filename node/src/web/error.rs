@@ -141,7 +141,7 @@ impl ApiError {
                 // 1.0.1 logs these, and operators look for the words.
                 tracing::error!(
                     target: "bigchaindb.web.views.base",
-                    "HTTP API error: {} - {}", status.as_u16(), message.escape_debug()
+                    "HTTP API error: {} - {}", status.as_u16(), one_line(&message)
                 );
                 let body = json::object([("message", json::text(message)), ("status", json::number(status.as_u16()))]);
                 ("application/json", json::jsonify(&body, compact))
@@ -161,5 +161,24 @@ impl ApiError {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+/// A client's text in a log: what is no printable character is escaped, so that it cannot look like a line of ours.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_logged_text_stays_on_its_line() {
+        assert_eq!(one_line("It's \"new\"\n[ERROR] \u{1b}[2J ünï"), "It's \"new\"\\n[ERROR] \\u{1b}[2J ünï");
     }
 }
