@@ -5,6 +5,8 @@
 mod bench;
 #[path = "cli/configure.rs"]
 mod configure;
+#[path = "cli/fake.rs"]
+mod fake;
 #[path = "cli/node.rs"]
 mod node;
 #[path = "cli/program.rs"]

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
+use crate::fake;
 use crate::node::Node;
 use crate::program::Place;
 
@@ -128,4 +129,43 @@ fn an_asset_is_made_given_away_and_cannot_be_given_twice() {
     assert_eq!(node.stop(), Some(0));
     let report = json(&node.place.run(&["--json", "verify"]).ok());
     assert_eq!((&report["clean"], &report["faults"]), (&Value::Bool(true), &0.into()));
+}
+
+#[test]
+fn a_transaction_that_is_dropped_later_is_told_with_its_reason() {
+    let place = Place::new();
+    key(&place, "alice.json");
+    let url = fake::serve(|method, path| match (method, path.split('/').nth(3).unwrap()) {
+        ("POST", _) => (202, "{}".to_owned()),
+        (_, "rejections") => (200, r#"{"class": "DoubleSpend", "message": "input `x` was already spent"}"#.to_owned()),
+        _ => (404, "{}".to_owned()),
+    });
+    let create = ["tx", "create", "-k", "alice.json", "--send", &url, "--wait"];
+    let ran = place.run(&create);
+    ran.ran_with(1);
+    assert!(ran.stdout().ends_with("\nrejected (DoubleSpend): input `x` was already spent\n"), "{}", ran.stdout());
+    let ran = place.run(&[&["--json"], &create[..]].concat());
+    let answer = json(&ran.stdout());
+    assert_eq!((&answer["status"], &answer["class"]), (&"rejected".into(), &"DoubleSpend".into()));
+}
+
+#[test]
+fn a_busy_node_is_asked_again_and_a_slow_one_not_for_ever() {
+    let place = Place::new();
+    key(&place, "alice.json");
+    let posts = std::sync::atomic::AtomicUsize::new(0);
+    let url = fake::serve(move |method, _| match method {
+        "POST" if posts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 => (503, "{}".to_owned()),
+        "POST" => (202, "{}".to_owned()),
+        _ => (200, r#"{"status": "undecided"}"#.to_owned()),
+    });
+    let ran = place.run(&["tx", "create", "-k", "alice.json", "--send", &url, "--wait", "--timeout", "2"]);
+    ran.ran_with(1);
+    assert!(ran.stdout().ends_with("\nundecided\n"), "{}{}", ran.stdout(), ran.stderr());
+
+    let full = fake::serve(|_, _| (503, r#"{"message": "Not done now: the backlog is full"}"#.to_owned()));
+    let refused = place.run(&["tx", "create", "-k", "alice.json", "--send", &full]);
+    refused.failed(1, "refused it (503): Not done now: the backlog is full");
+    let silent = fake::serve(|_, _| (500, "no JSON".to_owned()));
+    place.run(&["tx", "status", &"0".repeat(64), "--url", &silent]).failed(1, "500 Internal Server Error");
 }
