@@ -3,11 +3,14 @@
 //! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage. Answers go to standard output,
 //! everything else (prompts, progress, logs, errors) to standard error.
 
+mod backup;
 mod bench;
 mod cluster;
 mod configure;
+mod drop;
 mod generate;
 mod key;
+mod restore;
 mod show;
 mod start;
 mod tx;
@@ -104,6 +107,7 @@ impl From<LogLevel> for Level {
 enum Command {
     Start(start::StartArgs),
     Init(start::InitArgs),
+    Drop(drop::Args),
     Configure(configure::Args),
     ShowConfig(show::ConfigArgs),
     ExportMyPubkey(show::PubkeyArgs),
@@ -116,6 +120,8 @@ enum Command {
     #[command(subcommand)]
     Key(key::Command),
     Verify(verify::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Bench(bench::Args),
     Openapi(generate::OpenapiArgs),
     Completions(generate::CompletionsArgs),
@@ -163,6 +169,7 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Start(args) => start::start(&args, context),
         Command::Init(_) => start::init(context),
+        Command::Drop(_) => drop::run(context),
         Command::Configure(args) => configure::run(&args, context),
         Command::ShowConfig(_) => show::config(context),
         Command::ExportMyPubkey(_) => show::pubkey(context),
@@ -173,6 +180,8 @@ fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Tx(command) => tx::run(&command, context),
         Command::Key(command) => key::run(&command, context),
         Command::Verify(_) => verify::run(context),
+        Command::Backup(args) => backup::run(&args, context),
+        Command::Restore(args) => restore::run(&args, context),
         Command::Bench(args) => bench::run(args, context),
         Command::Openapi(_) => generate::openapi(),
         Command::Completions(args) => generate::completions(&args, context),
@@ -256,9 +265,13 @@ fn require_embedded(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The threads that serve: one for each processor.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+/// The threads that serve: as many as asked for, or one for each processor.
+fn runtime(workers: Option<usize>) -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers);
+    }
+    builder.enable_all().build().context("cannot start the runtime")
 }
 
 /// Asks on standard error, reads a line from standard input.

@@ -110,7 +110,8 @@ fn crates(source: &Source) -> Vec<String> {
 
 /// Where `EmbeddedStore` may be named outside its own files: the composition root, and the commands that work on a
 /// directory without a node.
-const STORE_OWNERS: &[&str] = &["app", "store/embedded", "cli/init", "cli/drop", "cli/verify", "cli/restore"];
+const STORE_OWNERS: &[&str] =
+    &["app", "store/embedded", "cli/init", "cli/drop", "cli/verify", "cli/backup", "cli/restore"];
 
 fn concrete_store(source: &Source) -> Vec<String> {
     let Some(module) = source.module(NODE) else { return Vec::new() };

@@ -49,8 +49,9 @@ pub fn start(args: &StartArgs, context: &Context) -> Outcome {
     let (config, remarks) = context.config(args.dev)?;
     telemetry::start(&config, args.dev)?;
     remarks.tell();
+    let workers = config.server.workers;
     let settings = node_settings(config, !args.no_init)?;
-    match super::runtime()?.block_on(serve(settings)) {
+    match super::runtime(workers)?.block_on(serve(settings)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             // To the log, which goes to standard error too: whoever looks for the reason looks there.
@@ -73,7 +74,7 @@ async fn serve(settings: NodeSettings) -> anyhow::Result<()> {
 pub fn init(context: &Context) -> Outcome {
     let config = context.load_config()?;
     let settings = node_settings(config, true)?;
-    super::runtime()?.block_on(async {
+    super::runtime(None)?.block_on(async {
         let store = app::open_store(&settings.data)?;
         let made = app::initialise(store.as_ref(), settings.rules, &settings.key).await?;
         store.close().await?;

@@ -26,7 +26,7 @@ pub struct Args {}
 pub fn run(context: &Context) -> Outcome {
     let config = context.load_config()?;
     context.require_ledger(&config)?;
-    super::runtime()?.block_on(async {
+    super::runtime(None)?.block_on(async {
         let store = app::open_store(&config.database.path)?;
         let rules = app::recorded_rules(store.as_ref(), config.validation).await?;
         let federation = federation(&config, store.as_ref()).await?;

@@ -89,14 +89,15 @@ fn logs_go_to_the_files_and_in_the_form_that_are_configured() {
     let mut place = Place::new();
     place.env("BIGCHAINDB_LOG_FMT_CONSOLE", "<%(levelname)s> %(name)s: %(message)s");
     place.env("BIGCHAINDB_LOG_LEVEL_CONSOLE", "error").env("BIGCHAINDB_LOG_FORMAT_LOGFILE", "json");
+    place.env("BIGCHAINDB_LOG_GRANULAR_LEVELS", r#"{"bigchaindb.app": "error"}"#);
     let mut node = Node::start(place);
-    node.place.run(&["tx", "status", &"0".repeat(64)]).ran_with(1);
     assert_eq!(node.stop(), Some(0));
     assert!(!node.place.read("console").contains("INFO"), "{}", node.place.read("console"));
     let log = node.place.read("bigchaindb.log");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let version = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with("BigchainDB Version 1.0.1"));
     assert_eq!(version.unwrap()["level"], "INFO", "{log}");
+    assert!(lines.iter().all(|line| line["target"] != "bigchaindb::app"), "{log}");
     assert!(node.place.path("bigchaindb-errors.log").exists());
 }
 
@@ -157,4 +158,59 @@ fn dev_ignores_the_configuration_file() {
     let mut node = Node::start_with(place, &["start", "--dev"]);
     assert_eq!(node.stop(), Some(0));
     assert!(!node.place.path("bigchaindb.log").exists());
+}
+
+#[test]
+fn a_ledger_is_dropped_only_by_consent() {
+    let place = Place::new();
+    place.run(&["init"]).ok();
+    for answer in ["n\n", "\n", "Y\n"] {
+        let ran = place.run_with(&["drop"], answer);
+        ran.ok();
+        assert_eq!(ran.stderr(), "Do you want to drop `./bigchaindb-data` database? [y/n]: ");
+        place.run(&["verify"]).ok();
+    }
+    place.run(&["drop"]).failed(1, "standard input has ended");
+    let key = place.run(&["export-my-pubkey"]).ok();
+    place.run_with(&["drop"], "y\n").ok();
+    place.run(&["verify"]).failed(1, "There is no ledger in `./bigchaindb-data`");
+    assert_eq!(place.run(&["export-my-pubkey"]).ok(), key);
+    let again = place.run(&["-y", "drop"]);
+    again.ok();
+    assert_eq!(again.stderr(), "Cannot drop './bigchaindb-data'. The database does not exist.\n");
+
+    let mut node = Node::start(place);
+    node.place.run(&["-y", "drop"]).failed(1, "bigchaindb-data");
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn a_backup_under_load_is_a_whole_ledger() {
+    let mut node = Node::start(Place::new());
+    let place = &node.place;
+    place.run(&["key", "new", "-o", "key.json"]).ok();
+    let created = place.run(&["--json", "tx", "create", "-k", "key.json", "--send", "--wait"]).ok();
+    let id = serde_json::from_str::<Value>(&created).unwrap()["id"].as_str().unwrap().to_owned();
+    let mut load = place.command(&["bench", "-q", "--count", "600", "--connections", "4", "--url", &node.url]);
+    let mut load = load.stdout(Stdio::null()).spawn().unwrap();
+    let told: Value = serde_json::from_str(&place.run(&["--json", "backup", "copy"]).ok()).unwrap();
+    assert!(told["bytes"].as_u64().unwrap() > 0, "{told}");
+    place.run(&["backup", "copy"]).failed(1, "`copy` cannot be made");
+    assert!(load.wait().unwrap().success());
+    assert_eq!(place.run(&["backup", "-"]).output().get(..18), Some(&b"bigchaindb backup "[..]));
+    place.run(&["restore", "copy"]).failed(1, "There is a ledger in `./bigchaindb-data` already");
+    assert_eq!(node.stop(), Some(0));
+
+    let mut place = std::mem::replace(&mut node.place, Place::new());
+    place.env("BIGCHAINDB_DATABASE_PATH", "restored");
+    place.run(&["backup", "other"]).failed(1, "There is no ledger in `restored`");
+    place.write("torn", "bigchaindb backup 1\n\0\0");
+    place.run(&["restore", "torn"]).failed(1, "backup");
+    place.run(&["restore", "copy"]).ok();
+    // Without the key pair of the node that made it.
+    place.run(&["verify"]).ok();
+    std::fs::copy(place.path("bigchaindb-data/keypair.json"), place.path("restored/keypair.json")).unwrap();
+    let mut restored = Node::start(place);
+    assert_eq!(restored.place.run(&["tx", "status", &id]).ok(), "valid\n");
+    assert_eq!(restored.stop(), Some(0));
 }

@@ -66,6 +66,11 @@ impl Ran {
         String::from_utf8(self.output.stderr.clone()).unwrap()
     }
 
+    /// Standard output as it is.
+    pub fn output(&self) -> &[u8] {
+        &self.output.stdout
+    }
+
     pub fn stdout(&self) -> String {
         String::from_utf8(self.output.stdout.clone()).unwrap()
     }

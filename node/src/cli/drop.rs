@@ -1,0 +1,34 @@
+//! `drop`: removes a ledger.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::{Context, Outcome, ask, require_embedded};
+use crate::store::embedded::backup::drop_ledger;
+
+/// Drop the database
+///
+/// Asks first, unless -y is given. The node's key pair stays where it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  bigchaindb drop\n  bigchaindb -y drop")]
+pub struct Args {}
+
+pub fn run(context: &Context) -> Outcome {
+    let config = context.load_config()?;
+    require_embedded(&config)?;
+    let path = &config.database.path;
+    let name = path.display();
+    if !context.yes && ask(&format!("Do you want to drop `{name}` database? [y/n]: "))? != "y" {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let dropped = drop_ledger(path)?;
+    if !dropped {
+        writeln!(io::stderr(), "Cannot drop '{name}'. The database does not exist.")?;
+    }
+    if context.json {
+        context.answer("", &json!({"dropped": dropped}))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
