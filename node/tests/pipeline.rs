@@ -177,16 +177,18 @@ async fn a_ledger_of_the_reference_s_rules_makes_no_more_than_a_block_an_interva
     rig.tune(|tuning| {
         tuning.block_interval = Duration::from_secs(3600);
         tuning.block_wait = Duration::ZERO;
-        tuning.block_transactions = 2;
+        tuning.block_transactions = 20;
     });
     rig.start();
-    let [one, two, three] = [1, 2, 3].map(|n| create(&key(7), n, 1));
-    rig.chain.submit(one.clone()).await.unwrap();
-    rig.until_valid(&[&one]).await;
-    rig.chain.submit(two.clone()).await.unwrap();
-    rig.chain.submit(three.clone()).await.unwrap();
-    let blocks = rig.until_valid(&[&two, &three]).await;
+    let first = create(&key(7), 0, 1);
+    rig.chain.submit(first.clone()).await.unwrap();
+    rig.until_valid(&[&first]).await;
+    let others: Vec<_> = (1..=20).map(|n| create(&key(7), n, 1)).collect();
+    for tx in &others {
+        rig.chain.submit(tx.clone()).await.unwrap();
+    }
+    let blocks = rig.until_valid(&others.iter().collect::<Vec<_>>()).await;
     let sizes: Vec<usize> = blocks.iter().map(|block| block.transactions.len()).collect();
-    assert_eq!(sizes, [2]);
+    assert_eq!(sizes, [20]);
     rig.stop().await;
 }

@@ -138,14 +138,17 @@ async fn a_silent_subscriber_is_dropped_and_one_that_answers_pings_is_not() {
     // Nobody reads from this one, so nobody answers its pings.
     let _silent = subscribe(&node).await;
     subscribers(&node, 2).await;
-    let mut pings = 0;
-    while node.metrics.clients.subscribers_dropped_total() == 0 || pings < 5 {
-        if let Some(Ok(Message::Ping(_))) = soon("a ping", alive.next()).await {
-            pings += 1;
+    soon("the end of the silent one", async {
+        let mut pings = 0;
+        while node.metrics.clients.subscribers_dropped_total() == 0 || pings < 5 {
+            if let Some(Ok(Message::Ping(_))) = alive.next().await {
+                pings += 1;
+            }
+            // The pong is sent with the next flush.
+            alive.flush().await.unwrap();
         }
-        // The pong is sent with the next flush.
-        alive.flush().await.unwrap();
-    }
+    })
+    .await;
     subscribers(&node, 1).await;
     node.stop().await;
 }
