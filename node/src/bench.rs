@@ -22,12 +22,12 @@ use load::{Load, Outcome};
 use node::OwnNode;
 use prepare::Plan;
 use process::Watched;
-use report::Report;
+use report::{Afterwards, Report};
 
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A running node; `None`: start one.
+    /// Which node.
     pub target: Target,
     /// How many transactions.
     pub count: usize,
@@ -77,19 +77,17 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         }
     };
     let outcome = measure(options, &endpoint, pid).await;
-    let data = own.as_ref().map(|own| own.directory().to_owned());
-    let outcome = match (outcome, &own) {
-        (Err(error), Some(own)) => Err(error.context(own.last_words())),
-        (outcome, _) => outcome,
-    };
-    let outcome = outcome.map(|mut report| {
-        report.stored_on = data.as_deref().and_then(file_system);
-        report
+    let Some(mut own) = own else { return outcome };
+    let mut report = outcome.map_err(|error| error.context(own.last_words()))?;
+    let start_time = own.restart().await?;
+    report.afterwards = Some(Afterwards {
+        start_seconds: start_time.as_secs_f64(),
+        memory: Watched::new(own.pid()).resident(),
+        stored: size_of(own.directory()).unwrap_or_default(),
+        stored_on: file_system(own.directory()).unwrap_or_default(),
     });
-    if let Some(own) = own {
-        own.stop().await?;
-    }
-    outcome
+    own.stop().await?;
+    Ok(report)
 }
 
 async fn measure(options: &Options, endpoint: &Endpoint, pid: Option<u32>) -> anyhow::Result<Report> {
@@ -146,6 +144,17 @@ fn progress_bar(options: &Options, what: &'static str) -> ProgressBar {
     let template = "{prefix:>8} [{bar:40}] {pos}/{len} {per_sec:>12} {msg}";
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(what)
+}
+
+/// Bytes of all files below a directory.
+fn size_of(directory: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { size_of(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
 }
 
 /// What kind of file system a directory is on: a benchmark of durable writes means little in memory.

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn heads_are_read() {
         let head = parse_head(b"HTTP/1.1 202 ACCEPTED\r\ncontent-LENGTH: 12\r\nX: y\r\n\r\nbody").unwrap().unwrap();
-        assert_eq!(head, Head { status: 202, length: 50, body: Some(12), close: false });
+        assert_eq!(head, Head { status: 202, length: 51, body: Some(12), close: false });
         let head = parse_head(b"HTTP/1.0 503 Busy\r\nConnection: close\r\n\r\n").unwrap().unwrap();
         assert_eq!((head.status, head.body, head.close), (503, None, true));
         assert_eq!(parse_head(b"HTTP/1.1 202 ACCEPTED\r\nContent-Le").unwrap(), None);

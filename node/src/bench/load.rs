@@ -70,6 +70,8 @@ struct Shared {
     resent: AtomicU64,
     failed_reads: AtomicU64,
     watched: Option<Watched>,
+    /// Places of the transactions by id.
+    numbers: HashMap<TxId, usize>,
     rare: Mutex<Rare>,
 }
 
@@ -99,6 +101,7 @@ impl Load {
             resent: AtomicU64::new(0),
             failed_reads: AtomicU64::new(0),
             watched,
+            numbers: prepared.iter().enumerate().map(|(number, prepared)| (prepared.id, number)).collect(),
             rare: Mutex::default(),
             prepared,
         };
@@ -277,13 +280,12 @@ async fn read_some(shared: Arc<Shared>, mut connection: Connection, endpoint: En
 }
 
 async fn follow(shared: &Shared, stream: &mut ValidStream) -> io::Result<()> {
-    let numbers: HashMap<TxId, usize> = shared.prepared.iter().enumerate().map(|(n, p)| (p.id, n)).collect();
     let mut batch = Vec::new();
     while !shared.stop.load(Relaxed) {
         stream.next(&mut batch).await?;
         let now = shared.now();
         for id in &batch {
-            let Some(&number) = numbers.get(id) else { continue };
+            let Some(&number) = shared.numbers.get(id) else { continue };
             let Some(valid) = shared.valid.get(number) else { continue };
             // A transaction that is named twice became valid the first time.
             if valid.compare_exchange(NEVER, now, Relaxed, Relaxed).is_ok() {

@@ -1,7 +1,7 @@
 //! A node of the benchmark's own: a child process of the same program, in a temporary directory.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::client::Endpoint;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether the child got on.
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(2);
 
 /// What the node prints when it is ready.
 const READY: &str = "Listening to client connections on: ";
@@ -25,6 +25,7 @@ const READY: &str = "Listening to client connections on: ";
 pub struct OwnNode {
     /// Its HTTP API.
     pub endpoint: Endpoint,
+    executable: PathBuf,
     child: Guard,
     directory: TempDir,
 }
@@ -48,38 +49,36 @@ impl OwnNode {
             .prefix("bigchaindb-bench-")
             .tempdir_in(parent)
             .with_context(|| format!("`{}` cannot hold a temporary directory", parent.display()))?;
-        let path = |name: &str| directory.path().join(name);
-        let console = File::create(path("console"))?;
-        let child = Command::new(executable)
-            .arg("start")
-            .env("BIGCHAINDB_CONFIG_PATH", path("no-file"))
-            .env("BIGCHAINDB_DATABASE_BACKEND", "embedded")
-            .env("BIGCHAINDB_DATABASE_PATH", path("data"))
-            .env("BIGCHAINDB_SERVER_BIND", "127.0.0.1:0")
-            .env("BIGCHAINDB_WSSERVER_HOST", "127.0.0.1")
-            .env("BIGCHAINDB_WSSERVER_PORT", "0")
-            .env("BIGCHAINDB_LOG_FILE", path("node.log"))
-            .env("BIGCHAINDB_LOG_ERROR_FILE", path("errors.log"))
-            .stdin(Stdio::null())
-            .stdout(console.try_clone()?)
-            .stderr(console)
-            .spawn()
-            .with_context(|| format!("`{}` cannot be started", executable.display()))?;
         let mut node = Self {
             endpoint: "http://127.0.0.1:0".parse().map_err(anyhow::Error::msg)?,
-            child: Guard(child),
+            executable: executable.to_owned(),
+            child: launch(executable, directory.path())?,
             directory,
         };
+        node.wait_until_it_listens().await?;
+        Ok(node)
+    }
+
+    /// Stops it and starts it again with what it has stored by now; tells how long the start took.
+    pub async fn restart(&mut self) -> anyhow::Result<Duration> {
+        self.stop().await?;
+        let start = Instant::now();
+        self.child = launch(&self.executable, self.directory.path())?;
+        self.wait_until_it_listens().await?;
+        Ok(start.elapsed())
+    }
+
+    async fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(address) = node.address() {
-                node.endpoint = format!("http://{address}").parse().map_err(anyhow::Error::msg)?;
-                return Ok(node);
+            if let Some(address) = self.address() {
+                self.endpoint = format!("http://{address}").parse().map_err(anyhow::Error::msg)?;
+                return Ok(());
             }
-            if let Some(status) = node.child.0.try_wait()? {
-                anyhow::bail!("the node did not start ({status}); {}", node.last_words());
+            if let Some(status) = self.child.0.try_wait()? {
+                anyhow::bail!("the node did not start ({status}); {}", self.last_words());
             }
-            anyhow::ensure!(Instant::now() < deadline, "the node was not ready in time; {}", node.last_words());
+            anyhow::ensure!(Instant::now() < deadline, "the node was not ready in time; {}", self.last_words());
             tokio::time::sleep(POLL).await;
         }
     }
@@ -112,7 +111,7 @@ impl OwnNode {
     }
 
     /// Stops it as an operator would.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw).context("no such process")?;
         kill_process(pid, Signal::TERM)?;
         let deadline = Instant::now() + DEADLINE;
@@ -125,4 +124,25 @@ impl OwnNode {
             }
         }
     }
+}
+
+fn launch(executable: &Path, directory: &Path) -> anyhow::Result<Guard> {
+    let path = |name: &str| directory.join(name);
+    let console = File::create(path("console"))?;
+    let child = Command::new(executable)
+        .arg("start")
+        .env("BIGCHAINDB_CONFIG_PATH", path("no-file"))
+        .env("BIGCHAINDB_DATABASE_BACKEND", "embedded")
+        .env("BIGCHAINDB_DATABASE_PATH", path("data"))
+        .env("BIGCHAINDB_SERVER_BIND", "127.0.0.1:0")
+        .env("BIGCHAINDB_WSSERVER_HOST", "127.0.0.1")
+        .env("BIGCHAINDB_WSSERVER_PORT", "0")
+        .env("BIGCHAINDB_LOG_FILE", path("node.log"))
+        .env("BIGCHAINDB_LOG_ERROR_FILE", path("errors.log"))
+        .stdin(Stdio::null())
+        .stdout(console.try_clone()?)
+        .stderr(console)
+        .spawn()
+        .with_context(|| format!("`{}` cannot be started", executable.display()))?;
+    Ok(Guard(child))
 }

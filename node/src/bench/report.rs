@@ -35,8 +35,21 @@ pub struct Report {
     generator_cpu_us: Option<f64>,
     floor_us: f64,
     cores: usize,
-    /// The kind of file system that the node of our own wrote to.
-    pub stored_on: Option<String>,
+    /// What can be told of a node of our own only.
+    pub afterwards: Option<Afterwards>,
+}
+
+/// The node once more, with everything stored.
+#[derive(Clone, Debug)]
+pub struct Afterwards {
+    /// From the start of the process until it listens.
+    pub start_seconds: f64,
+    /// Resident memory then, bytes.
+    pub memory: Option<u64>,
+    /// Bytes of all its files.
+    pub stored: u64,
+    /// The kind of file system they are on.
+    pub stored_on: String,
 }
 
 /// Times in milliseconds.
@@ -136,7 +149,7 @@ impl Report {
             generator_cpu_us: cpu.map(|(before, after)| per_transaction(before.generator, after.generator)),
             floor_us,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            stored_on: None,
+            afterwards: None,
         }
     }
 
@@ -178,7 +191,10 @@ impl Report {
             "floor_us": round(self.floor_us),
             "cores": self.cores,
             "times_floor": (self.times_floor() * 100.0).round() / 100.0,
-            "stored_on": self.stored_on,
+            "restart_seconds": self.afterwards.as_ref().map(|after| (after.start_seconds * 1e3).round() / 1e3),
+            "memory_after_restart": self.afterwards.as_ref().and_then(|after| after.memory),
+            "stored_bytes": self.afterwards.as_ref().map(|after| after.stored),
+            "stored_on": self.afterwards.as_ref().map(|after| after.stored_on.clone()),
         })
     }
 }
@@ -226,8 +242,9 @@ impl fmt::Display for Report {
             |time: Option<f64>| time.map_or_else(|| "not measured".to_owned(), |us| format!("{us:.1} µs"));
         let (node, generator) = (microseconds(self.node_cpu_us), microseconds(self.generator_cpu_us));
         writeln!(f, "processor      node {node} a transaction, load generator {generator}")?;
-        if let Some(file_system) = &self.stored_on {
-            writeln!(f, "stored on      {file_system}")?;
+        if let Some(Afterwards { start_seconds, memory, stored, stored_on }) = &self.afterwards {
+            writeln!(f, "stored         {} MB on {stored_on}", stored >> 20)?;
+            writeln!(f, "started again  in {start_seconds:.3} s, {} then", megabytes(*memory))?;
         }
         writeln!(
             f,

@@ -23,6 +23,9 @@ fn a_node_of_its_own_is_measured_and_cleaned_up() {
         "memory_peak",
         "node_cpu_us_per_transaction",
         "seconds",
+        "restart_seconds",
+        "memory_after_restart",
+        "stored_bytes",
     ] {
         assert!(report[figure].as_f64().is_some_and(|number| number > 0.0), "{figure}: {report}");
     }
