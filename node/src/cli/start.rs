@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, Outcome};
 use crate::app::{self, NodeSettings};
@@ -63,11 +64,14 @@ pub fn start(args: &StartArgs, context: &Context) -> Outcome {
 
 async fn serve(settings: NodeSettings) -> anyhow::Result<()> {
     tracing::info!("BigchainDB Version {}", super::VERSION);
+    // Before anybody is told that the node serves: a signal may follow at once.
+    let signals = StopSignals::catch().context("cannot catch signals")?;
     let node = app::start(settings).await?;
-    // A node goes on without anybody who reads its standard error.
-    let _ = writeln!(io::stderr(), "Listening to client connections on: {}", node.api);
+    // In one write, for scripts that read along. A node goes on without anybody who reads its standard error.
+    let banner = format!("Listening to client connections on: {}\n", node.api);
+    let _ = io::stderr().write_all(banner.as_bytes());
     tracing::info!(api = %node.api, stream = %node.stream, "the node serves");
-    node.run_until(stop_signal()).await
+    node.run_until(signals.wait()).await
 }
 
 /// Makes the ledger where there is none.
@@ -113,16 +117,22 @@ fn node_settings(mut config: Config, initialise: bool) -> anyhow::Result<NodeSet
     })
 }
 
-/// Ctrl-C, or what a process manager sends.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        tracing::warn!("SIGTERM cannot be awaited, only Ctrl-C");
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = tokio::signal::ctrl_c() => tracing::info!("SIGINT: stopping"),
+/// Ctrl-C, and what a process manager sends.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// From now on these signals stop the node in order instead of ending the process at once.
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            _ = self.terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        }
     }
 }

@@ -38,10 +38,12 @@ impl Node {
             place.command(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(console).spawn().unwrap();
         let mut node = Self { place, url: String::new(), child };
         let marker = "Listening to client connections on: ";
-        node.wait_until(|node| node.place.read("console").contains(marker));
-        let console = node.place.read("console");
-        let address = console.split(marker).nth(1).unwrap().split_whitespace().next().unwrap();
-        node.url = format!("http://{address}");
+        node.wait_until(|node| {
+            let console = node.place.read("console");
+            let address = console.split_once(marker).and_then(|(_, rest)| rest.split_once('\n'));
+            node.url = address.map_or_else(String::new, |(address, _)| format!("http://{address}"));
+            !node.url.is_empty()
+        });
         let url = node.url.clone();
         node.place.env("BIGCHAINDB_URL", &url);
         node
