@@ -19,6 +19,8 @@ mod blocks;
 mod lookups;
 #[path = "store_conformance/reopening.rs"]
 mod reopening;
+#[path = "store_conformance/search.rs"]
+mod search;
 #[path = "store_conformance/world.rs"]
 mod world;
 
@@ -117,6 +119,12 @@ macro_rules! every_case {
                 lists_transfers_of_valid_blocks
                 gives_the_history_in_order
                 counts;
+            search:
+                finds_words_as_mongodb_does
+                orders_by_score
+                finds_only_assets_of_valid_creates
+                finds_an_asset_as_soon_as_it_is_valid
+                finds_text_at_any_depth;
             reopening:
                 answers_the_same_after_every_step;
         }

@@ -10,7 +10,7 @@ use bigchaindb::store::embedded::index::Index;
 use bigchaindb::store::embedded::index::memory::MemoryIndex;
 use bigchaindb::store::embedded::log::{Entry, Log};
 use bigchaindb::store::embedded::record::Record;
-use bigchaindb::store::embedded::{EmbeddedStore, Options, io};
+use bigchaindb::store::embedded::{EmbeddedStore, Options, Parts, io};
 use bigchaindb::store::{Store, StoreError};
 
 #[path = "store_conformance/world.rs"]
@@ -27,7 +27,8 @@ fn open(path: &Path) -> Result<EmbeddedStore, StoreError> {
 fn open_without_index(path: &Path) -> Result<EmbeddedStore, StoreError> {
     let directory = Arc::new(io::Directory::open(&path.join("log")).unwrap());
     let make = |_| -> Result<Arc<dyn Index>, StoreError> { Ok(Arc::new(MemoryIndex::default())) };
-    EmbeddedStore::start(directory, "", make, &Options::default(), None)
+    let parts = Parts { io: directory, boot: String::new(), open_index: make, search: None, lock: None };
+    EmbeddedStore::start(parts, &Options::default())
 }
 
 /// A store with some segments and blocks, closed.

@@ -13,7 +13,7 @@ use bigchaindb::store::embedded::index::Index;
 use bigchaindb::store::embedded::index::memory::MemoryIndex;
 use bigchaindb::store::embedded::indexer::Pace;
 use bigchaindb::store::embedded::io::Io;
-use bigchaindb::store::embedded::{EmbeddedStore, Options};
+use bigchaindb::store::embedded::{EmbeddedStore, Options, Parts};
 use bigchaindb::store::{Result, Store, StoreError};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -53,7 +53,8 @@ fn open(disk: &Disk, boot: &str, left: Option<&MemoryIndex>) -> Result<EmbeddedS
     let make = |fresh: bool| -> Result<Arc<dyn Index>> {
         Ok(Arc::new(left.filter(|_| !fresh).map_or_else(MemoryIndex::default, MemoryIndex::snapshot)))
     };
-    EmbeddedStore::start(io, boot, make, &options(), None)
+    let parts = Parts { io, boot: boot.to_owned(), open_index: make, search: None, lock: None };
+    EmbeddedStore::start(parts, &options())
 }
 
 fn log_bytes(image: &Image) -> Vec<u8> {
@@ -77,7 +78,11 @@ impl Recorded {
         let (disk, index) = (Disk::default(), Arc::new(MemoryIndex::default()));
         let kept = index.clone();
         let make = move |_| -> Result<Arc<dyn Index>> { Ok(kept.clone()) };
-        let store = EmbeddedStore::start(Arc::new(disk.clone()), "boot", make, &options(), None).unwrap();
+        let store = {
+            let io = Arc::new(disk.clone());
+            let parts = Parts { io, boot: "boot".to_owned(), open_index: make, search: None, lock: None };
+            EmbeddedStore::start(parts, &options()).unwrap()
+        };
         disk.confirm(0);
         let mut confirmed = vec![(0, index.snapshot())];
         let mut pictures = HashMap::new();

@@ -26,12 +26,13 @@ pub mod log;
 pub mod lookup;
 pub mod record;
 pub mod replay;
+pub mod search;
 pub mod shared;
 pub mod state;
 pub mod tail;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -51,6 +52,7 @@ use self::index::fjall::FjallIndex;
 use self::indexer::{Pace, Signal};
 use self::io::{Directory, Io};
 use self::log::{Log, unwritable};
+use self::search::Search;
 use self::shared::{Shared, Wakes};
 use self::state::{State, Trust};
 use super::{
@@ -76,6 +78,20 @@ impl Default for Options {
     fn default() -> Self {
         Self { segment_bytes: 64 << 20, pace: Pace::default(), memtable_bytes: 8 << 20 }
     }
+}
+
+/// What a store is made of.
+pub struct Parts<F> {
+    /// Files of the log.
+    pub io: Arc<dyn Io>,
+    /// Id of this boot of the system; empty: unknown.
+    pub boot: String,
+    /// Opens the index, or makes an empty one in its place (`true`).
+    pub open_index: F,
+    /// Directory of the text index; `None`: assets cannot be searched.
+    pub search: Option<PathBuf>,
+    /// Held for as long as the store lives.
+    pub lock: Option<fs::File>,
 }
 
 /// See the module.
@@ -122,21 +138,16 @@ impl EmbeddedStore {
                 Err(error) => Err(error),
             }
         };
-        Self::start(io, &state::boot_id(), open_index, &options, Some(lock))
+        let search = Some(dir.join("search"));
+        Self::start(Parts { io, boot: state::boot_id(), open_index, search, lock: Some(lock) }, &options)
     }
 
-    /// Opens a store from its parts; tests bring their own. `open_index`: opens the index, or makes an empty one in its
-    /// place (`true`).
-    pub fn start(
-        io: Arc<dyn Io>,
-        boot: &str,
-        open_index: impl Fn(bool) -> Result<Arc<dyn Index>>,
-        options: &Options,
-        lock: Option<fs::File>,
-    ) -> Result<Self> {
+    /// Opens a store from its parts; tests bring their own.
+    pub fn start(parts: Parts<impl Fn(bool) -> Result<Arc<dyn Index>>>, options: &Options) -> Result<Self> {
+        let Parts { io, boot, open_index, search, lock } = parts;
         let log = Log::open(io.clone(), options.segment_bytes)?;
         let state = State::read(io.as_ref()).map_err(|e| unwritable("read `log/STATE`", &e))?;
-        let mut index = if state.trusts_index(boot) {
+        let mut index = if state.trusts_index(&boot) {
             open_index(false)?
         } else {
             if log.end() > 0 {
@@ -154,9 +165,10 @@ impl EmbeddedStore {
                 None
             }
         };
-        State { synced: state.synced, index: Trust::Open { boot: boot.to_owned() } }.write(&io)?;
+        State { synced: state.synced, index: Trust::Open { boot } }.write(&io)?;
         let tail = replay::replay(&log, state.synced, index.as_ref(), checkpoint, &options.pace)?;
         let synced = log.end();
+        let search = search.and_then(|dir| open_search(&dir, synced));
         let backlog_len = AtomicUsize::new(tail.backlog.len());
         let shared = Arc::new(Shared {
             io,
@@ -170,6 +182,7 @@ impl EmbeddedStore {
             signal: Signal::default(),
             pace: options.pace,
             cache: cache::Cache::default(),
+            search,
             index_is_broken: AtomicBool::new(false),
         });
         shared.report_pending();
@@ -180,9 +193,12 @@ impl EmbeddedStore {
             threads: Mutex::new(Vec::new()),
             _lock: lock,
         };
-        let committing = shared.clone();
+        let (committing, indexing) = (shared.clone(), shared.clone());
         store.spawn("store-commit", move || commit::run(&committing, queue))?;
-        store.spawn("store-index", move || indexer::run(&shared))?;
+        store.spawn("store-index", move || indexer::run(&indexing))?;
+        if shared.search.is_some() {
+            store.spawn("store-search", move || shared.search.iter().for_each(|search| search.run(&shared)))?;
+        }
         Ok(store)
     }
 
@@ -257,7 +273,7 @@ impl Drop for EmbeddedStore {
     }
 }
 
-/// The commit thread ends when it has worked off its queue; then the indexer is told to.
+/// The commit thread ends when it has worked off its queue; then the others are told to.
 fn join(shared: &Shared, threads: Vec<JoinHandle<()>>) {
     let mut threads = threads.into_iter();
     if let Some(commit) = threads.next()
@@ -266,11 +282,25 @@ fn join(shared: &Shared, threads: Vec<JoinHandle<()>>) {
         tracing::error!("the commit thread panicked");
     }
     shared.signal.stop();
+    if let Some(search) = &shared.search {
+        search.stop();
+    }
     for thread in threads {
         if thread.join().is_err() {
             tracing::error!("a thread of the store panicked");
         }
     }
+}
+
+/// Opens the text index, or a new one in its place. Without it a node does everything else.
+fn open_search(dir: &Path, end: u64) -> Option<Search> {
+    match Search::open(dir) {
+        Ok(search) if search.position() <= end => return Some(search),
+        Ok(_) => tracing::warn!("the text index is ahead of the log: making a new one"),
+        Err(error) => tracing::warn!(%error, "the text index does not open: making a new one"),
+    }
+    let made = fs::remove_dir_all(dir).map_err(tantivy::TantivyError::from).and_then(|()| Search::open(dir));
+    made.inspect_err(|error| tracing::error!(%error, "assets cannot be searched")).ok()
 }
 
 fn cut_off(error: &tokio::task::JoinError) -> StoreError {
@@ -410,8 +440,13 @@ impl Store for EmbeddedStore {
         self.ask(move |shared| shared.transfers_of(&asset_id)).await
     }
 
-    async fn search_assets(&self, _query: &str, _limit: usize) -> Result<Vec<FoundAsset>> {
-        Ok(Vec::new())
+    async fn search_assets(&self, query: &str, limit: usize) -> Result<Vec<FoundAsset>> {
+        let query = query.to_owned();
+        let find = move |shared: &Shared| match &shared.search {
+            Some(search) => search.find(shared, &query, limit),
+            None => Err(StoreError::Unavailable("the text index could not be opened: see the log".to_owned())),
+        };
+        self.ask(find).await
     }
 
     async fn history(&self, after: Option<&Position>, limit: usize) -> Result<(Vec<StoredBlock>, Option<Position>)> {

@@ -425,5 +425,8 @@ impl Shared {
         if decided || votes || blocks {
             self.report_pending();
         }
+        if decided && let Some(search) = &self.search {
+            search.wake();
+        }
     }
 }

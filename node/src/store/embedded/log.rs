@@ -48,6 +48,13 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The record if it is a decision; others are not read.
+    pub fn decision(&self) -> Result<Option<Record>> {
+        if record::is_decision(&self.payload) { self.record().map(Some) } else { Ok(None) }
+    }
+}
+
 struct Segment {
     size: u64,
     file: Option<Arc<dyn IoFile>>,

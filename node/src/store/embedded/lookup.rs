@@ -197,6 +197,35 @@ impl Shared {
         position.map(Some).ok_or_else(|| broken(&"a block's entry is cut"))
     }
 
+    /// Positions of the transactions of a block.
+    pub fn bodies_of(&self, id: &BlockId) -> Result<Vec<u64>> {
+        if let Some(block) = self.tail.read().block(id) {
+            return Ok(block.bodies.to_vec());
+        }
+        let Some(position) = self.block_position(id)? else { return Ok(Vec::new()) };
+        match self.log.read(position)?.record()? {
+            Record::Block { bodies, .. } => Ok(bodies),
+            _ => Err(broken(&"a block's entry points elsewhere")),
+        }
+    }
+
+    /// Position of a transaction's bytes in a valid block.
+    pub fn valid_body(&self, id: &TxId) -> Result<Option<u64>> {
+        {
+            let tail = self.tail.read();
+            let blocks = tail.known(id).map_or(&[][..], |known| &known.blocks);
+            let valid = |(position, place): &(u64, u32)| {
+                let block = tail.blocks.get(position).filter(|block| block.status == BlockStatus::Valid)?;
+                block.bodies.get(*place as usize).copied()
+            };
+            if let Some(body) = blocks.iter().find_map(valid) {
+                return Ok(Some(body));
+            }
+        }
+        let value = self.index.get(&key::transaction(id))?.unwrap_or_default();
+        Ok(Held::read(&value).find(|held| held.status == BlockStatus::Valid).map(|held| held.body))
+    }
+
     /// All votes on blocks that are in the tail; `None` if one is not.
     pub fn votes_in_tail(&self, blocks: &[BlockId]) -> Option<Vec<Vec<StoredVote>>> {
         let tail = self.tail.read();

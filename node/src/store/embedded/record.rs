@@ -120,6 +120,11 @@ pub fn parse_header(header: &[u8; HEADER]) -> (usize, u32) {
     (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]))
 }
 
+/// Whether a payload is a decision's.
+pub fn is_decision(payload: &[u8]) -> bool {
+    payload.first() == Some(&DECISION)
+}
+
 impl Record {
     /// Appends the whole record, header included.
     pub fn write(&self, position: u64, out: &mut Vec<u8>) {

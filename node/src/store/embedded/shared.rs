@@ -11,6 +11,7 @@ use super::index::Index;
 use super::indexer::{Pace, Signal};
 use super::io::Io;
 use super::log::Log;
+use super::search::Search;
 use super::state::{State, Trust};
 use super::tail::Tail;
 use crate::store::{Result, StoreError};
@@ -50,6 +51,8 @@ pub struct Shared {
     pub pace: Pace,
     /// Transactions read back lately.
     pub cache: Cache,
+    /// Text of assets; `None`: not searchable.
+    pub search: Option<Search>,
     /// Set once the index is known to be damaged.
     pub index_is_broken: AtomicBool,
 }

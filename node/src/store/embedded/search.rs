@@ -1,0 +1,403 @@
+//! Text search of assets with the meaning of MongoDB's `$text`: an inverted index (tantivy) finds candidates, which are
+//! then scored as MongoDB does.
+//!
+//! The thread of this module follows the log, off the commit path and at a low priority, and indexes the assets of
+//! valid CREATE transactions that hold any text. How far it has come stands in the index's commits; if the index does
+//! not open, it is made anew.
+
+pub mod query;
+pub mod text;
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ledger::ids::TxId;
+use ledger::json;
+use parking_lot::{Condvar, Mutex};
+use tantivy::collector::{Count, DocSetCollector, TopDocs};
+use tantivy::indexer::IndexWriterOptions;
+use tantivy::query::{BooleanQuery, Occur, TermQuery};
+use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::tokenizer::{PreTokenizedString, Token};
+use tantivy::{
+    DocAddress, Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError, Term,
+};
+
+use self::query::{Query, fields};
+use self::text::Language;
+use super::record::Record;
+use super::shared::Shared;
+use crate::store::{FoundAsset, Result, StoreError};
+
+/// The writer's memory, bytes: the least that tantivy takes.
+const WRITER_BYTES: usize = 15_000_000;
+
+/// Hits that are scored; the rest follows in the order of the log.
+const SCORED: usize = 10_000;
+
+/// How long a search waits for what was decided before it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Quiet time after which assets are committed unasked and the writer's memory is given back.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// Assets and bytes of log after which the index is committed unasked.
+const COMMIT_ASSETS: usize = 50_000;
+const COMMIT_LOG: u64 = 256 << 20;
+
+/// Priority of the thread: the node's own work comes first.
+const NICE: i32 = 10;
+
+/// See the module.
+pub struct Search {
+    index: Index,
+    reader: IndexReader,
+    text: Field,
+    body: Field,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// A search waits for the log up to here.
+    asked: u64,
+    /// Searches see the log up to here.
+    visible: u64,
+    /// Something was decided.
+    news: bool,
+    stop: bool,
+    failed: Option<String>,
+}
+
+impl Search {
+    /// Opens or makes the index in a directory.
+    pub fn open(dir: &Path) -> tantivy::Result<Self> {
+        let mut schema = Schema::builder();
+        let indexing = TextFieldIndexing::default().set_index_option(IndexRecordOption::WithFreqs);
+        let text = schema.add_text_field("text", TextOptions::default().set_indexing_options(indexing));
+        let body = schema.add_u64_field("body", FAST);
+        std::fs::create_dir_all(dir)?;
+        let directory = tantivy::directory::MmapDirectory::open(dir)?;
+        let index = Index::open_or_create(directory, schema.build())?;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let position = index.load_metas()?.payload.and_then(|payload| payload.parse().ok()).unwrap_or(0);
+        let state = Mutex::new(State { visible: position, ..State::default() });
+        Ok(Self { index, reader, text, body, state, changed: Condvar::new() })
+    }
+
+    /// The log's position up to which assets are in the index.
+    pub fn position(&self) -> u64 {
+        self.state.lock().visible
+    }
+
+    /// Says that something was decided.
+    pub fn wake(&self) {
+        self.state.lock().news = true;
+        self.changed.notify_all();
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        self.state.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until searches see the log up to a position, but not for long.
+    fn wait_for(&self, position: u64) -> Result<()> {
+        let mut state = self.state.lock();
+        state.asked = state.asked.max(position);
+        self.changed.notify_all();
+        let is_behind = |state: &mut State| state.visible < position && state.failed.is_none();
+        self.changed.wait_while_for(&mut state, is_behind, PATIENCE);
+        match &state.failed {
+            Some(reason) => Err(StoreError::Unavailable(format!("the text search has stopped: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The thread's work.
+    pub fn run(&self, shared: &Shared) {
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::debug!(%error, "cannot lower the priority of the text search");
+        }
+        if let Err(error) = self.follow(shared) {
+            tracing::error!(%error, "the text search has stopped; the next start goes on with it");
+            self.state.lock().failed = Some(error.to_string());
+            self.changed.notify_all();
+        }
+    }
+
+    fn follow(&self, shared: &Shared) -> anyhow::Result<()> {
+        let mut follower = Follower { search: self, shared, position: self.position(), pending: 0, writer: None };
+        let mut durable = follower.position;
+        loop {
+            let (asked, idle, stop) = {
+                let mut state = self.state.lock();
+                let nothing = |state: &mut State| !state.news && !state.stop && state.asked <= state.visible;
+                let idle = match follower.writer {
+                    Some(_) => self.changed.wait_while_for(&mut state, nothing, IDLE).timed_out(),
+                    None => {
+                        self.changed.wait_while(&mut state, nothing);
+                        false
+                    }
+                };
+                state.news = false;
+                (state.asked > state.visible, idle, state.stop)
+            };
+            let end = shared.tail.read().last.2;
+            follower.read_log(end)?;
+            let behind = follower.position - durable >= COMMIT_LOG || stop && follower.position > durable;
+            let commit = follower.pending > 0 && (asked || idle || stop || follower.pending >= COMMIT_ASSETS);
+            if commit || behind {
+                follower.commit()?;
+                durable = follower.position;
+            }
+            if follower.pending == 0 {
+                self.state.lock().visible = follower.position;
+                self.changed.notify_all();
+            }
+            if idle {
+                follower.writer = None;
+            }
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Assets that match, best first; `limit` 0: all.
+    pub fn find(&self, shared: &Shared, query: &str, limit: usize) -> Result<Vec<FoundAsset>> {
+        let position = shared.tail.read().last.2;
+        self.wait_for(position)?;
+        let query = Query::parse(query);
+        let (best, rest) = self.candidates(&query, limit).map_err(|e| broken(&e))?;
+        let mut found = Vec::with_capacity(best.len());
+        for body in best {
+            found.extend(judge(shared, &query, body)?.map(|(score, asset)| (score, body, asset)));
+        }
+        // The id is part of the document too, but indexed by the store already.
+        for id in query.terms.iter().filter_map(|term| term.parse::<TxId>().ok()) {
+            if let Some(body) = shared.valid_body(&id)?
+                && !found.iter().any(|(_, known, _)| *known == body)
+            {
+                found.extend(judge(shared, &query, body)?.map(|(score, asset)| (score, body, asset)));
+            }
+        }
+        found.sort_by(|(one, a, _), (other, b, _)| other.total_cmp(one).then(a.cmp(b)));
+        let mut assets: Vec<FoundAsset> = found.into_iter().map(|(_, _, asset)| asset).collect();
+        for body in rest {
+            assets.extend(judge(shared, &query, body)?.map(|(_, asset)| asset));
+        }
+        if limit > 0 {
+            assets.truncate(limit);
+        }
+        Ok(assets)
+    }
+
+    /// Positions of what may match: the likeliest, and the rest if all are wanted.
+    fn candidates(&self, query: &Query, limit: usize) -> tantivy::Result<(Vec<u64>, Vec<u64>)> {
+        let clause = |occur: Occur, term: &String| -> (Occur, Box<dyn tantivy::query::Query>) {
+            let term = Term::from_field_text(self.text, term);
+            (occur, Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs)))
+        };
+        if query.terms.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let wanted = query.terms.iter().map(|term| clause(Occur::Should, term));
+        let unwanted = query.negated.iter().map(|term| clause(Occur::MustNot, term));
+        let both = BooleanQuery::new(wanted.chain(unwanted).collect());
+        let searcher = self.reader.searcher();
+        let (best, count) = searcher.search(&both, &(TopDocs::with_limit(SCORED).order_by_score(), Count))?;
+        let best: Vec<DocAddress> = best.into_iter().map(|(_, address)| address).collect();
+        let mut rest = Vec::new();
+        if count > best.len() && (limit == 0 || limit > best.len()) {
+            let known: HashSet<DocAddress> = best.iter().copied().collect();
+            let all = searcher.search(&both, &DocSetCollector)?;
+            let others: Vec<DocAddress> = all.into_iter().filter(|address| !known.contains(address)).collect();
+            rest = bodies(&searcher, &others)?;
+            rest.sort_unstable();
+        }
+        Ok((bodies(&searcher, &best)?, rest))
+    }
+}
+
+fn bodies(searcher: &Searcher, addresses: &[DocAddress]) -> tantivy::Result<Vec<u64>> {
+    let columns: Vec<_> = searcher.segment_readers().iter().map(|r| r.fast_fields().u64("body")).collect();
+    let mut bodies = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        match columns.get(address.segment_ord as usize) {
+            Some(Ok(column)) => bodies.extend(column.first(address.doc_id)),
+            Some(Err(error)) => return Err(error.clone()),
+            None => return Err(TantivyError::InternalError("a hit is in no segment".to_owned())),
+        }
+    }
+    Ok(bodies)
+}
+
+/// Score and asset of the transaction in the record at a position; `None` if it does not match.
+fn judge(shared: &Shared, query: &Query, body: u64) -> Result<Option<(f64, FoundAsset)>> {
+    let (Record::Tx { id, bytes, .. } | Record::Body { id, bytes }) = shared.log.read(body)?.record()? else {
+        return Err(broken(&"it points elsewhere"));
+    };
+    let Some(data) = asset_data(&bytes) else { return Ok(None) };
+    let Ok(value) = json::parse(&data) else { return Ok(None) };
+    let hex = id.to_string();
+    let mut texts = vec![query::Field { text: &hex, language: Language::English }];
+    fields(&value, Language::English, &mut texts);
+    Ok(query.score(&texts).map(|score| (score, FoundAsset { id, data })))
+}
+
+fn broken(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(format!("the text index does not read ({error}); it is rebuilt if `search` is removed"))
+}
+
+/// Reads the log for valid assets.
+struct Follower<'a> {
+    search: &'a Search,
+    shared: &'a Shared,
+    position: u64,
+    /// Assets that were added and not committed.
+    pending: usize,
+    writer: Option<IndexWriter>,
+}
+
+impl Follower<'_> {
+    fn read_log(&mut self, end: u64) -> anyhow::Result<()> {
+        let mut decided = Vec::new();
+        self.shared.log.scan(self.position, |entry| {
+            if entry.position >= end {
+                return Ok(false);
+            }
+            if let Some(Record::Decision { block, valid: true, .. }) = entry.decision()? {
+                decided.push(block);
+            }
+            Ok(true)
+        })?;
+        for block in decided {
+            for body in self.shared.bodies_of(&block)? {
+                let (Record::Tx { bytes, .. } | Record::Body { bytes, .. }) = self.shared.log.read(body)?.record()?
+                else {
+                    continue;
+                };
+                if let Some(data) = asset_data(&bytes).filter(|data| holds_text(data)) {
+                    self.add(body, &data)?;
+                }
+            }
+        }
+        self.position = self.position.max(end);
+        Ok(())
+    }
+
+    fn add(&mut self, body: u64, data: &Bytes) -> anyhow::Result<()> {
+        let Ok(value) = json::parse(data) else { return Ok(()) };
+        let mut texts = Vec::new();
+        fields(&value, Language::English, &mut texts);
+        let terms = texts.iter().flat_map(|field| text::terms(field.text, field.language));
+        let tokens: Vec<Token> =
+            terms.enumerate().map(|(position, text)| Token { text, position, ..Token::default() }).collect();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let mut document = TantivyDocument::default();
+        document.add_pre_tokenized_text(self.search.text, PreTokenizedString { text: String::new(), tokens });
+        document.add_u64(self.search.body, body);
+        self.writer()?.add_document(document)?;
+        self.pending += 1;
+        Ok(())
+    }
+
+    fn writer(&mut self) -> tantivy::Result<&mut IndexWriter> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
+                let options = IndexWriterOptions::builder().memory_budget_per_thread(WRITER_BYTES);
+                self.search.index.writer_with_options(options.num_worker_threads(1).num_merge_threads(1).build())?
+            }
+        };
+        Ok(self.writer.insert(writer))
+    }
+
+    fn commit(&mut self) -> anyhow::Result<()> {
+        let position = self.position.to_string();
+        let mut commit = self.writer()?.prepare_commit()?;
+        commit.set_payload(&position);
+        commit.commit()?;
+        self.search.reader.reload()?;
+        self.pending = 0;
+        Ok(())
+    }
+}
+
+/// The canonical JSON of `asset.data`; `None` for a TRANSFER.
+fn asset_data(transaction: &Bytes) -> Option<Bytes> {
+    // Canonical JSON sorts the members, so the asset stands first.
+    let rest = transaction.strip_prefix(b"{\"asset\":{\"data\":")?;
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (i, &byte) in rest.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth == 0 => return Some(transaction.slice_ref(rest.get(..i)?)),
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether any value in canonical JSON is a string: a string that no colon follows.
+fn holds_text(json: &[u8]) -> bool {
+    let (mut in_string, mut escaped, mut ended) = (false, false, false);
+    for &byte in json {
+        if std::mem::take(&mut ended) && byte != b':' {
+            return true;
+        }
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => {
+                ended = in_string;
+                in_string = !in_string;
+            }
+            _ => {}
+        }
+    }
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asset_data_is_found_in_canonical_bytes() {
+        let data = |text: &str| asset_data(&Bytes::copy_from_slice(text.as_bytes()));
+        assert_eq!(
+            data(r#"{"asset":{"data":{"a":["}\"",{}]}},"id":"x"}"#).as_deref(),
+            Some(&br#"{"a":["}\"",{}]}"#[..])
+        );
+        assert_eq!(data(r#"{"asset":{"data":null},"id":"x"}"#).as_deref(), Some(&b"null"[..]));
+        assert_eq!(data(r#"{"asset":{"id":"y"},"id":"x"}"#), None);
+    }
+
+    #[test]
+    fn only_values_are_text() {
+        for (text, expected) in [
+            (r#"{"n":1}"#, false),
+            (r#"{"n":{"m":[1,2.5,null]}}"#, false),
+            ("null", false),
+            (r#"{"n":"m"}"#, true),
+            (r#"{"n":["m"]}"#, true),
+            (r#"{"n":[1,{"m\"":""}]}"#, true),
+            (r#""m""#, true),
+        ] {
+            assert_eq!(holds_text(text.as_bytes()), expected, "{text}");
+        }
+    }
+}
