@@ -12,7 +12,7 @@ mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -117,10 +117,14 @@ async fn measure(options: &Options, endpoint: &Endpoint, pid: Option<u32>) -> an
     Ok(Report::new(options, outcome, floor_us?, idle_memory, before.zip(after)))
 }
 
-/// Processor time of the node, if it can be watched, and of this process.
+/// Processor times up to one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct CpuTimes {
-    /// Of the node.
+    /// When they were read.
+    pub at: Instant,
+    /// Of everything that runs on this machine.
+    pub machine: Option<Duration>,
+    /// Of the node, if it can be watched.
     pub node: Option<Duration>,
     /// Of the load generator.
     pub generator: Duration,
@@ -128,7 +132,7 @@ pub struct CpuTimes {
 
 fn cpu(node: Option<&Watched>) -> Option<CpuTimes> {
     let generator = Watched::new(std::process::id()).cpu()?;
-    Some(CpuTimes { node: node.and_then(Watched::cpu), generator })
+    Some(CpuTimes { at: Instant::now(), machine: process::machine_cpu(), node: node.and_then(Watched::cpu), generator })
 }
 
 /// The address of the WebSocket stream, as the node itself tells it.

@@ -28,9 +28,22 @@ impl Watched {
         // The program's name, in brackets, may hold blanks; user and system time are fields 14 and 15 of proc(5).
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
         let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-        let rate = rustix::param::clock_ticks_per_second();
-        Some(Duration::from_millis(ticks * 1000 / rate.max(1)))
+        Some(from_ticks(ticks))
     }
+}
+
+/// Processor time that was not idle, of all cores and all processes since the machine started.
+pub fn machine_cpu() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    // user nice system idle iowait irq softirq steal, proc(5); the guests' times behind them are in `user` already.
+    let fields: Vec<u64> =
+        stat.lines().next()?.split_whitespace().skip(1).take(8).filter_map(|n| n.parse().ok()).collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal] = *fields.first_chunk::<8>()?;
+    Some(from_ticks(user + nice + system + irq + softirq + steal))
+}
+
+fn from_ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
 #[cfg(test)]
@@ -42,6 +55,7 @@ mod tests {
         let process = Watched::new(std::process::id());
         assert!(process.resident().is_some_and(|bytes| bytes > 1 << 20));
         assert!(process.cpu().is_some());
+        assert!(machine_cpu() >= process.cpu());
         assert_eq!(Watched::new(u32::MAX).resident(), None);
     }
 }

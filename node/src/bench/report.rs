@@ -33,6 +33,8 @@ pub struct Report {
     peak_memory: Option<u64>,
     node_cpu_us: Option<f64>,
     generator_cpu_us: Option<f64>,
+    /// Part of the machine that neither the node nor the load generator used, but somebody else: 0 to 1.
+    others: Option<f64>,
     floor_us: f64,
     cores: usize,
     /// What can be told of a node of our own only.
@@ -125,6 +127,7 @@ impl Report {
         let done = float(accepted.len().max(1));
         let per_transaction =
             |before: Duration, after: Duration| (after.saturating_sub(before)).as_secs_f64() * 1e6 / done;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             count: options.count,
             connections: options.connections,
@@ -148,7 +151,8 @@ impl Report {
                 .map(|(b, a)| per_transaction(b, a)),
             generator_cpu_us: cpu.map(|(before, after)| per_transaction(before.generator, after.generator)),
             floor_us,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            others: cpu.and_then(|(before, after)| others(&before, &after, cores)),
+            cores,
             afterwards: None,
         }
     }
@@ -158,10 +162,11 @@ impl Report {
         self.valid == self.count
     }
 
-    /// Time of all cores for each valid transaction, in multiples of the floor.
-    fn times_floor(&self) -> f64 {
+    /// Time of all cores for each valid transaction, in multiples of the floor. `None` where a pace was given: the rest of
+    /// the time nobody worked.
+    fn times_floor(&self) -> Option<f64> {
         let valid_rate = rate(self.valid, self.valid_seconds);
-        if valid_rate > 0.0 { float(self.cores) * 1e6 / valid_rate / self.floor_us } else { 0.0 }
+        (self.rate.is_none() && valid_rate > 0.0).then(|| float(self.cores) * 1e6 / valid_rate / self.floor_us)
     }
 
     /// For programs. Times in milliseconds unless the name says otherwise, memory in bytes.
@@ -190,13 +195,25 @@ impl Report {
             "generator_cpu_us_per_transaction": self.generator_cpu_us.map(round),
             "floor_us": round(self.floor_us),
             "cores": self.cores,
-            "times_floor": (self.times_floor() * 100.0).round() / 100.0,
+            "times_floor": self.times_floor().map(|times| (times * 100.0).round() / 100.0),
+            "other_processes_share": self.others.map(|share| (share * 1e3).round() / 1e3),
             "restart_seconds": self.afterwards.as_ref().map(|after| (after.start_seconds * 1e3).round() / 1e3),
             "memory_after_restart": self.afterwards.as_ref().and_then(|after| after.memory),
             "stored_bytes": self.afterwards.as_ref().map(|after| after.stored),
             "stored_on": self.afterwards.as_ref().map(|after| after.stored_on.clone()),
         })
     }
+}
+
+/// The part of the machine from which on others are mentioned.
+const NOTABLE: f64 = 0.05;
+
+fn others(before: &CpuTimes, after: &CpuTimes, cores: usize) -> Option<f64> {
+    let used = |before: Duration, after: Duration| after.saturating_sub(before).as_secs_f64();
+    let machine = used(before.machine?, after.machine?);
+    let ours = used(before.node?, after.node?) + used(before.generator, after.generator);
+    let all = after.at.duration_since(before.at).as_secs_f64() * float(cores);
+    (all > 0.0).then(|| ((machine - ours) / all).clamp(0.0, 1.0))
 }
 
 /// Rates over equal numbers of transactions: a cost that grows with what is stored shows here. None for short runs: a
@@ -251,7 +268,17 @@ impl fmt::Display for Report {
             "floor          {:.1} µs a transaction and core (parse, canonical bytes, hash, one verification)",
             self.floor_us
         )?;
-        write!(f, "               {} cores: {:.1} times the floor", self.cores, self.times_floor())?;
+        match self.times_floor() {
+            Some(times) => write!(f, "               {} cores: {times:.1} times the floor", self.cores)?,
+            None => write!(f, "               {} cores", self.cores)?,
+        }
+        if let Some(others) = self.others.filter(|share| *share > NOTABLE) {
+            write!(
+                f,
+                "\nOther processes took {:.0} % of this machine meanwhile: measure again without them.",
+                others * 100.0
+            )?;
+        }
         if self.resent > 0 {
             write!(f, "\nsent again after 503: {}", self.resent)?;
         }
