@@ -170,32 +170,39 @@ impl<'a> Group<'a> {
         }
         for entry in entries {
             let id = entry.transaction.id();
-            if self.added.contains(&id) || self.counts_already(&id, None)? {
+            if self.added.contains(&id) || self.counts_in_tail(&id, None) {
+                continue;
+            }
+            let indexed = self.shared.index.get(&key::transaction(&id))?;
+            if indexed.as_deref().is_some_and(|value| counts(value, None)) {
                 continue;
             }
             self.added.insert(id);
             let BacklogEntry { transaction, assignee, assigned_at } = &entry;
             let bytes = transaction.bytes().clone();
             let position = self.push(&Record::Tx { id, assignee: *assignee, assigned_at: *assigned_at, bytes });
-            self.changes.push(Change::Wait(Waiting { feed: position, record: position, body: position, entry }));
+            let waiting = Waiting { feed: position, record: position, body: position, entry };
+            self.changes.push(if indexed.is_none() { Change::Enter(waiting) } else { Change::Wait(waiting) });
         }
         Ok(Outcome::Added(Answer::Done))
     }
 
     /// Whether a transaction is in the backlog, or in a block (but this one) that is not decided invalid.
     fn counts_already(&self, id: &TxId, but: Option<u64>) -> Result<bool> {
-        {
-            let tail = self.shared.tail.read();
-            if let Some(known) = tail.known(id) {
-                let status = |position: &u64| tail.blocks.get(position).map(|block| block.status);
-                let mut blocks = known.blocks.iter().map(|(position, _)| position).filter(|p| Some(**p) != but);
-                if known.waiting.is_some() || blocks.any(|p| status(p) != Some(BlockStatus::Invalid)) {
-                    return Ok(true);
-                }
-            }
+        if self.counts_in_tail(id, but) {
+            return Ok(true);
         }
-        let value = self.shared.index.get(&key::transaction(id))?.unwrap_or_default();
-        Ok(Held::read(&value).any(|held| Some(held.block) != but && held.status != BlockStatus::Invalid))
+        let value = self.shared.index.get(&key::transaction(id))?;
+        Ok(value.is_some_and(|value| counts(&value, but)))
+    }
+
+    fn counts_in_tail(&self, id: &TxId, but: Option<u64>) -> bool {
+        let tail = self.shared.tail.read();
+        tail.known(id).is_some_and(|known| {
+            let status = |position: &u64| tail.blocks.get(position).map(|block| block.status);
+            let mut blocks = known.blocks.iter().map(|(position, _)| position).filter(|p| Some(**p) != but);
+            known.waiting.is_some() || blocks.any(|p| status(p) != Some(BlockStatus::Invalid))
+        })
     }
 
     fn reassign(&mut self, entries: Vec<BacklogEntry>, to: PublicKey, at: u64) -> Result<Outcome> {
@@ -404,7 +411,7 @@ impl Shared {
         let (mut backlog, mut blocks, mut votes, mut decided) = (false, false, false, false);
         for change in &changes {
             match change {
-                Change::Wait(_) => backlog = true,
+                Change::Enter(_) | Change::Wait(_) => backlog = true,
                 Change::Block(_) => blocks = true,
                 Change::Vote(..) => votes = true,
                 Change::Decide(..) | Change::Reject(..) => decided = true,
@@ -429,4 +436,9 @@ impl Shared {
             search.wake();
         }
     }
+}
+
+/// Whether an index entry names a block, other than this one, that is not decided invalid.
+fn counts(value: &[u8], but: Option<u64>) -> bool {
+    Held::read(value).any(|held| Some(held.block) != but && held.status != BlockStatus::Invalid)
 }

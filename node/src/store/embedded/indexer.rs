@@ -41,6 +41,8 @@ pub struct Work {
     rejections: Vec<(u64, Rejection)>,
     last_votes: Vec<(PublicKey, u64)>,
     votes: HashMap<u64, PublicKey>,
+    /// Transactions that the index holds nothing of.
+    unindexed: IdMap<TxId, ()>,
     checkpoint: Checkpoint,
 }
 
@@ -50,6 +52,9 @@ impl Work {
         let blocks: Vec<TailBlock> = tail.closed.iter().filter_map(|p| tail.blocks.get(p).cloned()).collect();
         let vote = |position: &u64| Some((*position, tail.votes.get(position)?));
         let votes = blocks.iter().flat_map(|b| &b.votes).filter_map(vote).map(|(p, vote)| (p, vote.node)).collect();
+        let transactions = blocks.iter().flat_map(|b| &b.block.transactions).map(|tx| tx.id());
+        let unindexed = transactions.filter(|id| tail.known(id).is_some_and(|known| known.unindexed));
+        let unindexed = unindexed.map(|id| (id, ())).collect();
         let late_votes = tail.late_votes.iter().filter_map(vote);
         let late_votes = late_votes.map(|(p, vote)| (p, vote.vote.block, vote.node)).collect();
         let rejections = tail.rejections.values().cloned().collect();
@@ -64,7 +69,7 @@ impl Work {
             blocks: tail.indexed.0 + blocks.len() as u64,
             transactions: tail.indexed.1 + transactions,
         };
-        Self { blocks, late_votes, rejections, last_votes, votes, checkpoint }
+        Self { blocks, late_votes, rejections, last_votes, votes, unindexed, checkpoint }
     }
 
     /// The pairs to write. Reads what the index has for keys whose values grow.
@@ -80,6 +85,7 @@ impl Work {
             for (tx, &body) in block.block.transactions.iter().zip(block.bodies.iter()) {
                 let value = match held.entry(tx.id()) {
                     Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) if self.unindexed.contains_key(&tx.id()) => entry.insert(Vec::new()),
                     Entry::Vacant(entry) => entry.insert(stored(index, &key::transaction(&tx.id()))?),
                 };
                 Held { block: block.position, body, status: block.status }.add_to(value);

@@ -33,12 +33,12 @@ enum Body {
 impl Shared {
     /// See the trait.
     pub fn locate(&self, ids: &[TxId]) -> Result<Vec<Option<Located>>> {
-        let mut in_tail: Vec<(Option<Arc<Transaction>>, Vec<Copy>)> = Vec::with_capacity(ids.len());
+        let mut in_tail: Vec<(Option<Arc<Transaction>>, Vec<Copy>, bool)> = Vec::with_capacity(ids.len());
         {
             let tail = self.tail.read();
             for id in ids {
                 let Some(known) = tail.known(id) else {
-                    in_tail.push((None, Vec::new()));
+                    in_tail.push((None, Vec::new(), false));
                     continue;
                 };
                 let waiting = known.waiting.and_then(|feed| tail.backlog.get(&feed));
@@ -48,14 +48,23 @@ impl Shared {
                     let body = Body::Parsed(block.transaction(place)?.clone());
                     Some(Copy { position, status: block.status, block: Some(block.block.id), body })
                 };
-                in_tail.push((waiting, known.blocks.iter().filter_map(copy).collect()));
+                in_tail.push((waiting, known.blocks.iter().filter_map(copy).collect(), known.unindexed));
             }
         }
-        ids.iter().zip(in_tail).map(|(id, (waiting, copies))| self.located(id, waiting, copies)).collect()
+        let located = ids.iter().zip(in_tail).map(|(id, (waiting, copies, unindexed))| {
+            let indexed = if unindexed { None } else { self.index.get(&key::transaction(id))? };
+            self.located(indexed, waiting, copies)
+        });
+        located.collect()
     }
 
-    fn located(&self, id: &TxId, waiting: Option<Arc<Transaction>>, mut copies: Vec<Copy>) -> Result<Option<Located>> {
-        if let Some(value) = self.index.get(&key::transaction(id))? {
+    fn located(
+        &self,
+        indexed: Option<Bytes>,
+        waiting: Option<Arc<Transaction>>,
+        mut copies: Vec<Copy>,
+    ) -> Result<Option<Located>> {
+        if let Some(value) = indexed {
             for Held { block: position, body, status } in Held::read(&value) {
                 // While a batch moves from the tail to the index, a block is in both.
                 if !copies.iter().any(|copy| copy.position == position) {

@@ -42,6 +42,8 @@ pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 pub enum Change {
     /// Counts once the first block is there.
     Settings(Settings),
+    /// A transaction that the index holds nothing of enters the backlog.
+    Enter(Waiting),
     /// A transaction enters the backlog, or its entry changes.
     Wait(Waiting),
     /// An entry leaves the backlog.
@@ -136,6 +138,8 @@ pub struct Known {
     pub waiting: Option<u64>,
     /// Block position and place in that block.
     pub blocks: Vec<(u64, u32)>,
+    /// The index is known to hold nothing of it: nobody needs to ask there.
+    pub unindexed: bool,
 }
 
 /// See the module.
@@ -211,6 +215,13 @@ impl Tail {
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Settings(settings) => self.settings = Some(settings),
+            Change::Enter(waiting) => {
+                let id = waiting.entry.transaction.id();
+                self.wait(waiting);
+                if let Some(known) = self.txs.get_mut(&id) {
+                    known.unindexed = true;
+                }
+            }
             Change::Wait(waiting) => self.wait(waiting),
             Change::Leave(id) => self.leave(&id),
             Change::Reject(position, rejection) => {
@@ -344,6 +355,7 @@ impl Tail {
         let id = tx.id();
         let Some(known) = self.txs.get_mut(&id) else { return };
         known.blocks.retain(|(block, _)| *block != position);
+        known.unindexed = false;
         if known.blocks.is_empty() && known.waiting.is_none() {
             self.txs.remove(&id);
             unspend(&mut self.spends, tx);

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use bytes::Bytes;
-use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::{Index, broken};
@@ -42,7 +42,14 @@ impl FjallIndex {
             .max_cached_files(Some(64))
             .open()?;
         let filter = FilterPolicy::all(FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0)));
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes);
+        // Filters stay in memory, 10 bits for each key: one that is not in the cache is read and checksummed whole for a
+        // single look-up, which with a million transactions cost more than everything else together.
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(memtable_bytes)
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+                .index_block_pinning_policy(PinningPolicy::all(true))
+        };
         let points = database.keyspace("points", || options().filter_policy(filter))?;
         let ranges = database.keyspace("ranges", || options().filter_policy(FilterPolicy::disabled()))?;
         Ok(Self { database, points, ranges })
