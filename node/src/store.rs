@@ -190,6 +190,9 @@ pub trait Store: Send + Sync + 'static {
     /// One block.
     async fn block(&self, id: &BlockId) -> Result<Option<StoredBlock>>;
 
+    /// How blocks stand, without reading them; `None`: unknown. One answer for each, in the same order.
+    async fn block_statuses(&self, ids: &[BlockId]) -> Result<Vec<Option<BlockStatus>>>;
+
     // Votes and decisions
 
     /// Writes a vote. `false`: this node has voted on that block before; nothing was written. The block must be there

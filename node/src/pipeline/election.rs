@@ -24,6 +24,11 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
     while let Some(batch) = next(store.vote_feed(position.as_ref(), BATCH), &mut stop).await? {
         let mut seen = HashSet::new();
         let blocks: Vec<BlockId> = batch.items.iter().map(|v| v.block).filter(|block| seen.insert(*block)).collect();
+        // A late vote's block is decided already, and need not be read for it.
+        let statuses = patiently("block statuses", &stop, || store.block_statuses(&blocks)).await?;
+        let open = |status: Option<BlockStatus>| status.is_none_or(|status| status == BlockStatus::Undecided);
+        let statuses = blocks.iter().zip(statuses);
+        let blocks: Vec<BlockId> = statuses.filter(|(_, status)| open(*status)).map(|(id, _)| *id).collect();
         let votes = patiently("votes", &stop, || store.votes(&blocks)).await?;
         for (id, votes) in blocks.iter().zip(&votes) {
             decide(&context, id, votes, &stop).await?;

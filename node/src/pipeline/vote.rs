@@ -90,14 +90,10 @@ impl Stage {
     async fn remember(&mut self, block: BlockId) -> Result<()> {
         self.voted.insert(block);
         if self.voted.len() > 1024 {
-            let mut open = HashSet::new();
-            for id in self.voted.drain() {
-                let stored = self.context.chain.store().block(&id).await?;
-                if stored.is_some_and(|s| s.status == BlockStatus::Undecided) {
-                    open.insert(id);
-                }
-            }
-            self.voted = open;
+            let ids: Vec<BlockId> = self.voted.iter().copied().collect();
+            let statuses = self.context.chain.store().block_statuses(&ids).await?;
+            let open = |status: Option<BlockStatus>| status == Some(BlockStatus::Undecided);
+            self.voted = ids.into_iter().zip(statuses).filter(|(_, status)| open(*status)).map(|(id, _)| id).collect();
         }
         Ok(())
     }

@@ -39,6 +39,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use ledger::block::Block;
+use ledger::election::BlockStatus;
 use ledger::ids::{BlockId, OutputRef, PublicKey, TxId};
 use ledger::transaction::Transaction;
 use ledger::vote::Vote;
@@ -385,6 +386,15 @@ impl Store for EmbeddedStore {
         }
         let id = *id;
         self.ask(move |shared| shared.block(&id)).await
+    }
+
+    async fn block_statuses(&self, ids: &[BlockId]) -> Result<Vec<Option<BlockStatus>>> {
+        let in_tail: Option<Vec<_>> = ids.iter().map(|id| self.shared.block_in_tail(id).map(|b| b.status)).collect();
+        if let Some(statuses) = in_tail {
+            return Ok(statuses.into_iter().map(Some).collect());
+        }
+        let ids = ids.to_vec();
+        self.ask(move |shared| ids.iter().map(|id| shared.block_status(id)).collect()).await
     }
 
     async fn write_vote(&self, vote: &Vote) -> Result<bool> {

@@ -162,10 +162,15 @@ pub async fn refuses_votes_on_unknown_blocks(backend: &mut dyn Backend) {
 
 pub async fn decides_once(backend: &mut dyn Backend) {
     let store = backend.store();
-    world::initialise(store.as_ref()).await;
+    let genesis = world::initialise(store.as_ref()).await;
     let tx = create(4, &[(4, 1)], "{}");
     let made = block(&[&tx], 1);
     store.write_block(made.clone()).await.unwrap();
+    let unknown = block(&[&create(5, &[(5, 1)], "{}")], 2);
+    let asked = [unknown.id, made.id, genesis.id];
+    let undecided = Some(BlockStatus::Undecided);
+    assert_eq!(store.block_statuses(&asked).await.unwrap(), [None, undecided, undecided]);
+    assert_eq!(store.block_statuses(&asked[1..]).await.unwrap(), [undecided, undecided]);
     assert!(store.decide(&made.id, false, vec![entry(&tx, 2, 9)]).await.unwrap());
     assert!(!store.decide(&made.id, true, Vec::new()).await.unwrap());
     assert!(!store.decide(&made.id, false, vec![entry(&tx, 3, 10)]).await.unwrap());
@@ -175,6 +180,7 @@ pub async fn decides_once(backend: &mut dyn Backend) {
         let store = backend.store();
         assert!(!store.decide(&made.id, true, Vec::new()).await.unwrap());
         assert_eq!(store.block(&made.id).await.unwrap().unwrap().status, BlockStatus::Invalid);
+        assert_eq!(store.block_statuses(&asked).await.unwrap(), [None, Some(BlockStatus::Invalid), undecided]);
         let (entries, _) = backlog_now(store.as_ref(), None, 9).await;
         assert_eq!(entries.len(), 1);
         assert_eq!((entries[0].assignee, entries[0].assigned_at), (public(2), 9));

@@ -199,6 +199,15 @@ impl Shared {
         self.block_at(position, self.order(position)?.status).map(Some)
     }
 
+    /// See the trait.
+    pub fn block_status(&self, id: &BlockId) -> Result<Option<BlockStatus>> {
+        if let Some(block) = self.block_in_tail(id) {
+            return Ok(Some(block.status));
+        }
+        let Some(position) = self.block_position(id)? else { return Ok(None) };
+        Ok(Some(self.order(position)?.status))
+    }
+
     /// Position of a block that left the tail.
     pub fn block_position(&self, id: &BlockId) -> Result<Option<u64>> {
         let Some(value) = self.index.get(&key::block(id))? else { return Ok(None) };
