@@ -209,7 +209,7 @@ impl Chain {
 
     /// A block's status.
     pub async fn block_status(&self, id: &BlockId) -> Result<Option<BlockStatus>, StoreError> {
-        Ok(self.store.block(id).await?.map(|stored| stored.status))
+        Ok(self.store.block_statuses(std::slice::from_ref(id)).await?.into_iter().next().flatten())
     }
 
     /// All votes on a block, unverified.
