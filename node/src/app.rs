@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use ledger::block::Block;
 use ledger::crypto::PrivateKey;
-use ledger::ids::PublicKey;
 use ledger::rules::Rules;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -18,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::chain::{Chain, ChainParts};
 use crate::clock::Clock;
+use crate::config::keyring::Keyring;
 use crate::events::Events;
 use crate::federation::Federation;
 use crate::metrics::{Metrics, statsd};
@@ -46,8 +46,8 @@ pub struct NodeSettings {
     pub data: PathBuf,
     /// This node's key.
     pub key: Arc<PrivateKey>,
-    /// Keys of the other nodes.
-    pub keyring: Vec<PublicKey>,
+    /// Keys of the federation.
+    pub keyring: Keyring,
     /// What the operator asks for; `None`: what the ledger records, `strict` for a new one.
     pub rules: Option<Rules>,
     /// Whether to make a ledger where there is none.
@@ -143,7 +143,9 @@ pub struct Node {
 
 /// Opens, binds and spawns. When this returns the node answers.
 pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
-    let federation = Federation::new(settings.key.public_key(), &settings.keyring);
+    let own = settings.key.public_key();
+    let (keyring, others) = (&settings.keyring, settings.keyring.others(&own));
+    let federation = Federation::new(own, &others).changing(&keyring.previous, &keyring.next, &keyring.known);
     check_alone(&federation)?;
     let store = open_store(&settings.data)?;
     if settings.initialise {
@@ -173,7 +175,7 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
         info: NodeInfo {
             version: VERSION,
             public_key: Some(public_key),
-            keyring: settings.keyring.iter().map(ToString::to_string).collect(),
+            keyring: others.iter().map(ToString::to_string).collect(),
             streams_url: (settings.stream_url)(stream_address.port()),
         },
         limits: settings.limits,

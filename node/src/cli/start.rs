@@ -102,7 +102,7 @@ fn node_settings(mut config: Config, initialise: bool) -> anyhow::Result<NodeSet
     let websocket = config.websocket.clone();
     Ok(NodeSettings {
         data: config.database.path.clone(),
-        keyring: config.keyring.keyring(keypair.public).others(&keypair.public),
+        keyring: config.keyring.keyring(keypair.public),
         key: keypair.private,
         rules: config.validation,
         initialise,

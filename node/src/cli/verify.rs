@@ -75,7 +75,7 @@ async fn federation(config: &Config, store: &dyn Store) -> anyhow::Result<Federa
     let genesis = store.genesis().await?;
     let founder: PublicKey = genesis.header.node_pubkey.parse().context("the first block names no public key")?;
     let own = config.public_key.unwrap_or(founder);
-    let mut keys = config.keyring.keyring(own).known;
-    keys.push(founder);
-    Ok(Federation::new(own, &keys))
+    let keyring = config.keyring.keyring(own);
+    let known = [keyring.known.as_slice(), &[founder]].concat();
+    Ok(Federation::new(own, &keyring.others(&own)).changing(&keyring.previous, &keyring.next, &known))
 }

@@ -71,7 +71,7 @@ async fn decide(context: &Context, id: &BlockId, votes: &[StoredVote], stop: &wa
 fn tally(context: &Context, block: &Block, votes: &[StoredVote]) -> Option<Election> {
     let chain = &context.chain;
     let votes: Vec<_> = votes.iter().filter_map(|vote| json::parse(&vote.bytes).ok()).collect();
-    let federation = chain.federation().keys();
+    let federation = chain.federation().known();
     let verifier = chain.verifier().as_ref();
     match election::tally(&block.id, &block.header.voters, federation, &votes, verifier) {
         Ok(election) => Some(election),

@@ -101,7 +101,7 @@ impl Stage {
     /// `Some(None)`: all rules hold; `Some(Some(rule))`: the first broken one; `None`: told to stop before a fact came.
     async fn judge(&self, block: &Block, stop: &watch::Receiver<bool>) -> Result<Option<Option<Invalid>>> {
         let chain = &self.context.chain;
-        if let Err(broken) = block.check(chain.federation().keys(), chain.verifier().as_ref()) {
+        if let Err(broken) = block.check(chain.federation().known(), chain.verifier().as_ref()) {
             return Ok(Some(Some(broken)));
         }
         if chain.rules() == Rules::Strict && !chain.federation().accepts_voters(&block.header.voters) {
