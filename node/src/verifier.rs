@@ -29,7 +29,7 @@ impl CachingVerifier {
 
 impl Verifier for CachingVerifier {
     fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> bool {
-        // The last byte is as random as any other of an honest key, and a hostile one only crowds its own shard.
+        // The last byte but one is as random as any other of an honest key, and a hostile one only crowds its own shard.
         let shard = &self.shards[usize::from(key.as_bytes()[30]) % SHARDS];
         let known = shard.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(key).cloned();
         let decoded = known.unwrap_or_else(|| {
