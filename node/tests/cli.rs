@@ -1,12 +1,16 @@
 //! The program as people and scripts run it: texts, exit codes, files.
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+#[path = "cli/backup.rs"]
+mod backup;
 #[path = "cli/bench.rs"]
 mod bench;
 #[path = "cli/configure.rs"]
 mod configure;
 #[path = "cli/fake.rs"]
 mod fake;
+#[path = "crash/http.rs"]
+mod http;
 #[path = "cli/node.rs"]
 mod node;
 #[path = "cli/program.rs"]

@@ -1,6 +1,7 @@
 //! A running node, as `start` makes it.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -50,12 +51,17 @@ impl Node {
     }
 
     #[track_caller]
-    fn wait_until(&mut self, done: impl Fn(&mut Self) -> bool) {
+    pub fn wait_until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         while !done(self) {
             assert!(Instant::now() < deadline, "not in time: {}", self.place.read("console"));
             std::thread::yield_now();
         }
+    }
+
+    /// Where the HTTP API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().unwrap()
     }
 
     pub fn pid(&self) -> u32 {
@@ -184,35 +190,4 @@ fn a_ledger_is_dropped_only_by_consent() {
     let mut node = Node::start(place);
     node.place.run(&["-y", "drop"]).failed(1, "bigchaindb-data");
     assert_eq!(node.stop(), Some(0));
-}
-
-#[test]
-fn a_backup_under_load_is_a_whole_ledger() {
-    let mut node = Node::start(Place::new());
-    let place = &node.place;
-    place.run(&["key", "new", "-o", "key.json"]).ok();
-    let created = place.run(&["--json", "tx", "create", "-k", "key.json", "--send", "--wait"]).ok();
-    let id = serde_json::from_str::<Value>(&created).unwrap()["id"].as_str().unwrap().to_owned();
-    let mut load = place.command(&["bench", "-q", "--count", "600", "--connections", "4", "--url", &node.url]);
-    let mut load = load.stdout(Stdio::null()).spawn().unwrap();
-    let told: Value = serde_json::from_str(&place.run(&["--json", "backup", "copy"]).ok()).unwrap();
-    assert!(told["bytes"].as_u64().unwrap() > 0, "{told}");
-    place.run(&["backup", "copy"]).failed(1, "`copy` cannot be made");
-    assert!(load.wait().unwrap().success());
-    assert_eq!(place.run(&["backup", "-"]).output().get(..18), Some(&b"bigchaindb backup "[..]));
-    place.run(&["restore", "copy"]).failed(1, "There is a ledger in `./bigchaindb-data` already");
-    assert_eq!(node.stop(), Some(0));
-
-    let mut place = std::mem::replace(&mut node.place, Place::new());
-    place.env("BIGCHAINDB_DATABASE_PATH", "restored");
-    place.run(&["backup", "other"]).failed(1, "There is no ledger in `restored`");
-    place.write("torn", "bigchaindb backup 1\n\0\0");
-    place.run(&["restore", "torn"]).failed(1, "backup");
-    place.run(&["restore", "copy"]).ok();
-    // Without the key pair of the node that made it.
-    place.run(&["verify"]).ok();
-    std::fs::copy(place.path("bigchaindb-data/keypair.json"), place.path("restored/keypair.json")).unwrap();
-    let mut restored = Node::start(place);
-    assert_eq!(restored.place.run(&["tx", "status", &id]).ok(), "valid\n");
-    assert_eq!(restored.stop(), Some(0));
 }
