@@ -40,16 +40,16 @@ check: needs-rust ## formatting, lints, API docs, licences, generated pages, lin
 bench: build ## measure this machine: accepted and valid transactions per second, latencies
 	"$(BIGCHAINDB)" bench
 
-fuzz: needs-rust ## a million random inputs for each parser, and signatures against libsodium
+fuzz: needs-rust ## a million random inputs for each parser, signatures against libsodium, malformed requests
 	@scripts/fuzz
 
 crash: needs-rust ## kill -9 a loaded node 1,000 times and look for anything lost
 	@scripts/crash
 
-docs: ## build the book to docs/book
+docs: ## build the book
 	@scripts/tools
-	"$(CACHE)/tools/bin/mdbook" build docs
-	@echo "==> Open docs/book/index.html"
+	"$(CACHE)/tools/bin/mdbook" build docs --dest-dir "$(CACHE)/book"
+	@echo "==> Open $(CACHE)/book/index.html"
 
 generate: needs-rust ## write the generated pages of docs/reference anew
 	REGENERATE=1 cargo test --locked -p bigchaindb --test reference
