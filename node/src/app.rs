@@ -23,7 +23,7 @@ use crate::federation::Federation;
 use crate::metrics::{Metrics, statsd};
 use crate::pipeline::{self, Context, Tuning};
 use crate::store::embedded::{EmbeddedStore, Options};
-use crate::store::{Settings, Store};
+use crate::store::{Amount, Settings, Store};
 use crate::verifier::CachingVerifier;
 use crate::web::{self, Check, CheckState, Drained, Limits, NodeInfo, Readiness, WebState};
 use crate::ws::{self, StreamLimits};
@@ -66,8 +66,8 @@ pub struct NodeSettings {
     pub stream_limits: StreamLimits,
     /// The pipelines' sizes and times.
     pub tuning: Tuning,
-    /// Transactions that may wait for a block before POSTs are answered 503.
-    pub backlog_limit: usize,
+    /// What may wait for a block before POSTs are answered 503.
+    pub backlog_limit: Amount,
 }
 
 /// The wall clock.
@@ -111,7 +111,7 @@ pub async fn recorded_rules(store: &dyn Store, asked: Option<Rules>) -> anyhow::
 }
 
 /// Puts a chain on a store that is open: for the node, and for commands that look into a ledger.
-pub fn chain(store: Arc<dyn Store>, rules: Rules, federation: Federation, backlog_limit: usize) -> Chain {
+pub fn chain(store: Arc<dyn Store>, rules: Rules, federation: Federation, backlog_limit: Amount) -> Chain {
     let verifier = Arc::new(CachingVerifier::new(KEYS_REMEMBERED));
     Chain::new(ChainParts { store, rules, verifier, federation, clock: wall_clock(), backlog_limit })
 }
@@ -262,7 +262,7 @@ async fn bind(what: &str, address: &str) -> anyhow::Result<TcpListener> {
 /// `/readyz`: the database takes writes, and there is room in the backlog.
 struct StoreReadiness {
     store: Arc<EmbeddedStore>,
-    backlog_limit: usize,
+    backlog_limit: Amount,
 }
 
 impl Readiness for StoreReadiness {
@@ -271,10 +271,13 @@ impl Readiness for StoreReadiness {
             None => Check { name: "database", state: CheckState::Ok, sentence: "takes writes".to_owned() },
             Some(error) => Check { name: "database", state: CheckState::Failed, sentence: error.to_string() },
         };
-        let waiting = self.store.backlog_len();
-        let full = waiting >= self.backlog_limit;
-        let sentence = format!("{waiting} of at most {} transactions wait for a block", self.backlog_limit);
-        let state = if full { CheckState::Degraded } else { CheckState::Ok };
+        let (waiting, most) =
+            (Amount { transactions: self.store.backlog_len(), bytes: self.store.backlog_bytes() }, self.backlog_limit);
+        let sentence = format!(
+            "{} of at most {} transactions wait for a block, {} of at most {} bytes",
+            waiting.transactions, most.transactions, waiting.bytes, most.bytes
+        );
+        let state = if waiting.reaches(most) { CheckState::Degraded } else { CheckState::Ok };
         vec![database, Check { name: "backlog", state, sentence }]
     }
 }

@@ -5,6 +5,7 @@
 mod facts;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ledger::block::Block;
 use ledger::crypto::Verifier;
@@ -18,7 +19,7 @@ use ledger::validate::{self, Verdict};
 
 use crate::clock::Clock;
 use crate::federation::Federation;
-use crate::store::{BacklogEntry, FoundAsset, Located, Rejection, Store, StoreError, StoredVote};
+use crate::store::{Amount, BacklogEntry, FoundAsset, Located, Rejection, Store, StoreError, StoredVote};
 
 pub use facts::{Purpose, status_of};
 
@@ -54,8 +55,8 @@ pub struct ChainParts {
     pub federation: Federation,
     /// Time.
     pub clock: Clock,
-    /// Backlog entries beyond which nothing more is taken in.
-    pub backlog_limit: usize,
+    /// A backlog as large as this takes nothing more in.
+    pub backlog_limit: Amount,
 }
 
 /// One ledger as one node sees it.
@@ -65,14 +66,16 @@ pub struct Chain {
     verifier: SharedVerifier,
     federation: Federation,
     clock: Clock,
-    backlog_limit: usize,
+    backlog_limit: Amount,
+    /// Bytes of transactions that are being checked and written, on their way to the backlog.
+    under_way: AtomicUsize,
 }
 
 impl Chain {
     /// Puts the parts together.
     pub fn new(parts: ChainParts) -> Self {
         let ChainParts { store, rules, verifier, federation, clock, backlog_limit } = parts;
-        Self { store, rules, verifier, federation, clock, backlog_limit }
+        Self { store, rules, verifier, federation, clock, backlog_limit, under_way: AtomicUsize::new(0) }
     }
 
     /// The database, for the pipelines' writes and feeds.
@@ -102,13 +105,7 @@ impl Chain {
 
     /// Checks a transaction against the ledger and writes it to the backlog; durable when this returns.
     pub async fn submit(&self, tx: Arc<Transaction>) -> Result<(), SubmitError> {
-        let waiting = self.store.backlog_len();
-        if waiting >= self.backlog_limit {
-            return Err(SubmitError::Busy {
-                reason: format!("{waiting} transactions wait for a block already: send it again in a moment"),
-                retry_after: 1,
-            });
-        }
+        let _under_way = self.make_room(tx.bytes().len())?;
         match self.judge(&tx, Purpose::Mining).await.map_err(busy)? {
             Verdict::Valid => {}
             Verdict::Invalid(broken) => return Err(SubmitError::Invalid(broken)),
@@ -122,6 +119,25 @@ impl Chain {
         }
         let entry = BacklogEntry { assignee: self.federation.assignee(&tx), transaction: tx, assigned_at: self.now() };
         self.store.write_backlog(vec![entry]).await.map_err(busy)
+    }
+
+    /// Counts a transaction in, or refuses it when too much waits already. What is under way counts as if it waited:
+    /// many large ones at once would be too many else.
+    fn make_room(&self, bytes: usize) -> Result<UnderWay<'_>, SubmitError> {
+        let before = self.under_way.fetch_add(bytes, Ordering::Relaxed);
+        let room = UnderWay { total: &self.under_way, bytes };
+        let waiting = Amount { transactions: self.store.backlog_len(), bytes: self.store.backlog_bytes() + before };
+        if waiting.reaches(self.backlog_limit) {
+            let Amount { transactions, bytes } = waiting;
+            return Err(SubmitError::Busy {
+                reason: format!(
+                    "{transactions} transactions wait for a block already, with what is being checked {bytes} bytes: \
+                     send it again in a moment"
+                ),
+                retry_after: 1,
+            });
+        }
+        Ok(room)
     }
 
     /// Gathers the facts and applies the rules.
@@ -225,6 +241,18 @@ impl Chain {
     /// Why a transaction was dropped from the backlog.
     pub async fn rejection(&self, id: &TxId) -> Result<Option<Rejection>, StoreError> {
         self.store.rejection(id).await
+    }
+}
+
+/// A transaction's bytes on their way to the backlog, counted for as long as this lives.
+struct UnderWay<'a> {
+    total: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

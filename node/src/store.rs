@@ -133,6 +133,22 @@ pub struct FoundAsset {
     pub data: Bytes,
 }
 
+/// How much there is of transactions, or how much there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Amount {
+    /// How many.
+    pub transactions: usize,
+    /// Their canonical JSON, bytes.
+    pub bytes: usize,
+}
+
+impl Amount {
+    /// Whether it is as much as a limit allows, in number or in bytes.
+    pub fn reaches(self, limit: Self) -> bool {
+        self.transactions >= limit.transactions || self.bytes >= limit.bytes
+    }
+}
+
 /// A ledger's database.
 ///
 /// Feeds: with `after: None` a feed starts with everything that is still open (backlog entries; blocks without a
@@ -177,6 +193,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Entries in the backlog. Cheap: asked at every POST.
     fn backlog_len(&self) -> usize;
+
+    /// Bytes of canonical JSON in the backlog. Cheap: asked at every POST.
+    fn backlog_bytes(&self) -> usize;
 
     // Blocks
 

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bigchaindb::store::Store;
 use bigchaindb::store::embedded::indexer::Pace;
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
+use bigchaindb::store::{Amount, Store};
 
 #[path = "store_conformance/backlog.rs"]
 mod backlog;
@@ -43,7 +43,7 @@ struct Embedded {
 impl Embedded {
     /// Small segments and an eager index, so that a few records cross all borders.
     fn options() -> Options {
-        let pace = Pace { transactions: 1, ..Pace::default() };
+        let pace = Pace { batch: Amount { transactions: 1, bytes: 1 }, ..Pace::default() };
         Options { segment_bytes: 4096, pace, memtable_bytes: 4096 }
     }
 

@@ -14,7 +14,7 @@ use bigchaindb::store::embedded::index::memory::MemoryIndex;
 use bigchaindb::store::embedded::indexer::Pace;
 use bigchaindb::store::embedded::io::Io;
 use bigchaindb::store::embedded::{EmbeddedStore, Options, Parts};
-use bigchaindb::store::{Result, Store, StoreError};
+use bigchaindb::store::{Amount, Result, Store, StoreError};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -43,7 +43,7 @@ fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 /// Small segments and an eager index, so that few records cross all borders.
 fn options() -> Options {
-    let pace = Pace { transactions: 1, ..Pace::default() };
+    let pace = Pace { batch: Amount { transactions: 1, bytes: 1 }, ..Pace::default() };
     Options { segment_bytes: 6000, pace, memtable_bytes: 2000 }
 }
 

@@ -11,13 +11,14 @@ use super::{Context, Outcome};
 use crate::app::{self, NodeSettings};
 use crate::config::Config;
 use crate::pipeline::Tuning;
+use crate::store::Amount;
 use crate::telemetry;
 use crate::web::Limits;
 use crate::ws::StreamLimits;
 
-/// Transactions that may wait for a block: at 10,000 a second and with the default delay of 120 s far from being
-/// reassigned, and at 3 kB each within the memory that a node may use.
-const BACKLOG_LIMIT: usize = 30_000;
+/// What may wait for a block. So many transactions are, at 10,000 a second and with the default delay of 120 s, far from
+/// being reassigned; so many bytes, and the parsed form of them, stay within the memory that a node may use.
+const BACKLOG_LIMIT: Amount = Amount { transactions: 30_000, bytes: 64 << 20 };
 
 /// Start the node; makes a key pair and a ledger where there are none
 #[derive(Debug, clap::Args)]

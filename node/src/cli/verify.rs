@@ -13,7 +13,7 @@ use super::{Context, Outcome};
 use crate::app;
 use crate::config::Config;
 use crate::federation::Federation;
-use crate::store::Store;
+use crate::store::{Amount, Store};
 use crate::verify;
 
 /// Check a whole ledger again: ids, signatures, rules, votes, double spends
@@ -31,7 +31,7 @@ pub fn run(context: &Context) -> Outcome {
         let rules = app::recorded_rules(store.as_ref(), config.validation).await?;
         let federation = federation(&config, store.as_ref()).await?;
         let shared: Arc<dyn Store> = store.clone();
-        let chain = app::chain(shared, rules, federation, 0);
+        let chain = app::chain(shared, rules, federation, Amount::default());
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(100));
         let report = verify::run(&chain, |so_far| {

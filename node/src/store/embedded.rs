@@ -171,6 +171,7 @@ impl EmbeddedStore {
         let synced = log.end();
         let search = search.and_then(|dir| open_search(&dir, synced));
         let backlog_len = AtomicUsize::new(tail.backlog.len());
+        let backlog_bytes = AtomicUsize::new(tail.backlog_bytes);
         let shared = Arc::new(Shared {
             io,
             log,
@@ -178,6 +179,7 @@ impl EmbeddedStore {
             index,
             tail: RwLock::new(tail),
             backlog_len,
+            backlog_bytes,
             wakes: Wakes::default(),
             failure: watch::Sender::new(None),
             signal: Signal::default(),
@@ -362,6 +364,10 @@ impl Store for EmbeddedStore {
 
     fn backlog_len(&self) -> usize {
         self.shared.backlog_len.load(Ordering::Relaxed)
+    }
+
+    fn backlog_bytes(&self) -> usize {
+        self.shared.backlog_bytes.load(Ordering::Relaxed)
     }
 
     async fn write_block(&self, block: Arc<Block>) -> Result<()> {

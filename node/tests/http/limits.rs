@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bigchaindb::listen::Drained;
+use bigchaindb::store::Amount;
 use bigchaindb::web::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -110,10 +111,13 @@ async fn requests_beyond_the_limit_are_told_to_come_back() {
 
 #[tokio::test]
 async fn a_full_backlog_says_503_and_when_to_come_back() {
-    let node = Node::start(Setup { backlog_limit: 0, ..Setup::default() }).await;
-    let answer = node.client().await.post(create(&owner(), 1).bytes().clone()).await;
-    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{}", answer.text());
-    node.stop().await;
+    for backlog_limit in [Amount { transactions: 0, bytes: 1 << 20 }, Amount { transactions: 10, bytes: 0 }] {
+        let node = Node::start(Setup { backlog_limit, ..Setup::default() }).await;
+        let answer = node.client().await.post(create(&owner(), 1).bytes().clone()).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{}", answer.text());
+        assert!(answer.text().contains("0 transactions wait for a block already"), "{}", answer.text());
+        node.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use bigchaindb::listen::Drained;
 use bigchaindb::metrics::Metrics;
 use bigchaindb::pipeline::{self, Context, StageEnd, Tuning};
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
-use bigchaindb::store::{Settings, Store};
+use bigchaindb::store::{Amount, Settings, Store};
 use bigchaindb::web::{self, Check, CheckState, Limits, NodeInfo, Readiness, WebState};
 use bigchaindb::ws::{self, StreamLimits};
 use bytes::Bytes;
@@ -54,7 +54,7 @@ pub struct Setup {
     pub rules: Rules,
     pub limits: Limits,
     pub stream_limits: StreamLimits,
-    pub backlog_limit: usize,
+    pub backlog_limit: Amount,
     pub checks: Vec<Check>,
 }
 
@@ -64,7 +64,7 @@ impl Default for Setup {
             rules: Rules::V1_0_1,
             limits: Limits::default(),
             stream_limits: StreamLimits::default(),
-            backlog_limit: 10_000,
+            backlog_limit: Amount { transactions: 10_000, bytes: 64 << 20 },
             checks: Vec::new(),
         }
     }

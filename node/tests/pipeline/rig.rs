@@ -11,7 +11,7 @@ use bigchaindb::federation::Federation;
 use bigchaindb::metrics::Metrics;
 use bigchaindb::pipeline::{self, Context, StageEnd, Tuning};
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
-use bigchaindb::store::{BacklogEntry, Settings, Store};
+use bigchaindb::store::{Amount, BacklogEntry, Settings, Store};
 use ledger::block::Block;
 use ledger::build::{self, Recipient};
 use ledger::crypto::{PrivateKey, Uncached};
@@ -37,6 +37,9 @@ pub struct Rig {
     _directory: tempfile::TempDir,
 }
 
+/// What may wait for a block.
+const BACKLOG_LIMIT: Amount = Amount { transactions: 1_000, bytes: 3 << 20 };
+
 pub fn key(seed: u8) -> PrivateKey {
     PrivateKey::from_seed(&[seed; 32])
 }
@@ -58,7 +61,7 @@ impl Rig {
             verifier: Arc::new(Uncached),
             federation: Federation::new(key.public_key(), &[]),
             clock: Arc::new(move || time.load(Ordering::SeqCst)),
-            backlog_limit: 10_000,
+            backlog_limit: BACKLOG_LIMIT,
         }));
         let events = Events::new(64);
         let tuning = Tuning {
@@ -160,6 +163,15 @@ pub fn create(signer: &PrivateKey, n: i64, amount: u64) -> Arc<Transaction> {
     let text = format!(r#"{{"n": {n}}}"#);
     let asset = json::parse(text.as_bytes()).unwrap();
     let to = [Recipient { public_keys: vec![me], amount }];
+    finish(build::create(&[me], &to, Some(asset), None).unwrap(), signer)
+}
+
+/// A signed CREATE with an asset of so many bytes.
+pub fn large(signer: &PrivateKey, n: i64, bytes: usize) -> Arc<Transaction> {
+    let me = signer.public_key();
+    let text = format!(r#"{{"n": {n}, "text": "{}"}}"#, "x".repeat(bytes));
+    let asset = json::parse(text.as_bytes()).unwrap();
+    let to = [Recipient { public_keys: vec![me], amount: 1 }];
     finish(build::create(&[me], &to, Some(asset), None).unwrap(), signer)
 }
 

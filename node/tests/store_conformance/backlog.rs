@@ -31,6 +31,7 @@ pub async fn gives_entries_in_order(backend: &mut dyn Backend) {
         store.write_backlog(vec![entry(tx, 1, n)]).await.unwrap();
     }
     assert_eq!(store.backlog_len(), 10);
+    assert_eq!(store.backlog_bytes(), txs.iter().map(|tx| tx.bytes().len()).sum::<usize>());
     let (entries, position) = backlog_now(store.as_ref(), None, 3).await;
     assert_eq!(ids(&entries), txs.iter().map(|tx| tx.id()).collect::<Vec<_>>());
     assert_eq!(entries[7].assigned_at, 7);
@@ -72,7 +73,7 @@ pub async fn takes_back_what_an_invalid_block_held(backend: &mut dyn Backend) {
     let bad = block(&[&tx], 1);
     store.write_block(bad.clone()).await.unwrap();
     store.decide(&bad.id, false, Vec::new()).await.unwrap();
-    assert_eq!(store.backlog_len(), 0);
+    assert_eq!((store.backlog_len(), store.backlog_bytes()), (0, 0));
     store.write_backlog(vec![entry(&tx, 2, 7)]).await.unwrap();
     assert_eq!(store.backlog_len(), 1);
     let located = store.locate(&[tx.id()]).await.unwrap().remove(0).unwrap();

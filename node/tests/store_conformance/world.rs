@@ -179,6 +179,7 @@ pub async fn picture(store: &dyn Store, written: &Written) -> String {
     line("settings", format!("{:?}", store.settings().await.unwrap()));
     line("counts", format!("{:?}", store.counts().await.unwrap()));
     line("backlog length", store.backlog_len().to_string());
+    line("backlog bytes", store.backlog_bytes().to_string());
     if store.settings().await.unwrap().is_some() {
         line("genesis", store.genesis().await.unwrap().id.to_string());
     }

@@ -423,6 +423,7 @@ impl Shared {
             changes.into_iter().for_each(|change| tail.apply(change));
             tail.last = last.unwrap_or(tail.last);
             self.backlog_len.store(tail.backlog.len(), Ordering::Relaxed);
+            self.backlog_bytes.store(tail.backlog_bytes, Ordering::Relaxed);
         }
         for (any, wake) in [(backlog, &self.wakes.backlog), (blocks, &self.wakes.blocks), (votes, &self.wakes.votes)] {
             if any {

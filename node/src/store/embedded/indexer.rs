@@ -15,22 +15,26 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::index::{Checkpoint, Held, Index, Order, key};
 use super::shared::Shared;
 use super::tail::{IdMap, Tail, TailBlock};
-use crate::store::{Rejection, Result};
+use crate::store::{Amount, Rejection, Result};
 
 /// When the index is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Transactions in decided blocks that are worth a batch.
-    pub transactions: usize,
+    pub batch: Amount,
     /// The longest time that something decided waits for a batch.
     pub delay: Duration,
     /// Transactions in decided blocks at which commits wait for the index.
-    pub limit: usize,
+    pub limit: Amount,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { transactions: 4_000, delay: Duration::from_millis(500), limit: 40_000 }
+        Self {
+            batch: Amount { transactions: 4_000, bytes: 8 << 20 },
+            delay: Duration::from_millis(500),
+            limit: Amount { transactions: 40_000, bytes: 80 << 20 },
+        }
     }
 }
 
@@ -156,7 +160,7 @@ pub fn write_batch(index: &dyn Index, tail: &RwLock<Tail>, open: u64) -> Result<
 /// How much waits for the index.
 #[derive(Default)]
 struct Pending {
-    transactions: usize,
+    closed: Amount,
     anything: bool,
     stop: bool,
 }
@@ -170,22 +174,21 @@ pub struct Signal {
 
 impl Signal {
     /// Says what waits for the index now.
-    pub fn pending(&self, pace: &Pace, transactions: usize, anything: bool) {
+    pub fn pending(&self, pace: &Pace, closed: Amount, anything: bool) {
         let mut pending = self.pending.lock();
         // A trickle must not wake the indexer each time: its wait would start anew and never end.
-        let wake =
-            anything && !pending.anything || transactions >= pace.transactions || transactions < pending.transactions;
-        pending.transactions = transactions;
+        let wake = anything && !pending.anything || closed.reaches(pace.batch) || closed.bytes < pending.closed.bytes;
+        pending.closed = closed;
         pending.anything = anything;
         if wake {
             self.changed.notify_all();
         }
     }
 
-    /// Waits until fewer than this many transactions wait for the index, or the indexer has ended.
-    pub fn wait_below(&self, limit: usize) {
+    /// Waits until less than this waits for the index, or the indexer has ended.
+    pub fn wait_below(&self, limit: Amount) {
         let mut pending = self.pending.lock();
-        while pending.transactions >= limit && !pending.stop {
+        while pending.closed.reaches(limit) && !pending.stop {
             self.changed.wait(&mut pending);
         }
     }
@@ -202,7 +205,7 @@ impl Signal {
         while !pending.anything && !pending.stop {
             self.changed.wait(&mut pending);
         }
-        while pending.transactions < pace.transactions && !pending.stop {
+        while !pending.closed.reaches(pace.batch) && !pending.stop {
             if self.changed.wait_for(&mut pending, pace.delay).timed_out() {
                 break;
             }

@@ -59,7 +59,7 @@ pub fn replay(log: &Log, synced: u64, index: &dyn Index, checkpoint: Option<Chec
     log.recover(from.replay_from, synced, |entry| {
         let next = entry.next;
         replay.take(entry)?;
-        if tail.read().closed_transactions >= pace.transactions {
+        if tail.read().closed_amount.reaches(pace.batch) {
             let open = replay.waiting.values().map(|raw| raw.record).min().unwrap_or(u64::MAX);
             indexer::write_batch(index, &tail, open)?;
         }

@@ -41,6 +41,8 @@ pub struct Shared {
     pub tail: RwLock<Tail>,
     /// Entries in the backlog.
     pub backlog_len: AtomicUsize,
+    /// Their canonical JSON, bytes.
+    pub backlog_bytes: AtomicUsize,
     /// Feeds that wait.
     pub wakes: Wakes,
     /// Why nothing can be written any more.
@@ -104,11 +106,11 @@ impl Shared {
 
     /// Tells the indexer what waits for it.
     pub fn report_pending(&self) {
-        let (transactions, anything) = {
+        let (closed, anything) = {
             let tail = self.tail.read();
             let anything = !tail.closed.is_empty() || !tail.rejections.is_empty() || !tail.late_votes.is_empty();
-            (tail.closed_transactions, anything)
+            (tail.closed_amount, anything)
         };
-        self.signal.pending(&self.pace, transactions, anything);
+        self.signal.pending(&self.pace, closed, anything);
     }
 }

@@ -13,7 +13,7 @@ use ledger::election::BlockStatus;
 use ledger::ids::{BlockId, OutputRef, PublicKey, TxId};
 use ledger::transaction::{Operation, Transaction};
 
-use crate::store::{BacklogEntry, Rejection, Settings, StoredVote};
+use crate::store::{Amount, BacklogEntry, Rejection, Settings, StoredVote};
 
 /// Hashes ids by their first eight bytes: they are SHA3 digests of what they name, so nobody can choose many that
 /// collide. Not for keys that clients choose freely.
@@ -89,6 +89,8 @@ pub struct TailBlock {
     pub block: Arc<Block>,
     /// Positions of its transactions' records.
     pub bodies: Arc<[u64]>,
+    /// Its transactions.
+    pub amount: Amount,
     /// The decision.
     pub status: BlockStatus,
     /// Positions of its votes.
@@ -112,10 +114,12 @@ impl TailBlock {
                 transfers.extend(tx.asset_id().parse().ok().map(|asset: TxId| (asset, i)));
             }
         }
+        let bytes = block.transactions.iter().map(|tx| tx.bytes().len()).sum();
         owners.sort_unstable();
         transfers.sort_unstable();
         Self {
             position,
+            amount: Amount { transactions: block.transactions.len(), bytes },
             block,
             bodies: bodies.into(),
             status: BlockStatus::Undecided,
@@ -151,6 +155,8 @@ pub struct Tail {
     pub genesis: Option<(u64, Arc<Block>)>,
     /// By place in the feed.
     pub backlog: BTreeMap<u64, Waiting>,
+    /// Canonical JSON of its transactions.
+    pub backlog_bytes: usize,
     /// Time of assignment, place in the feed.
     pub by_time: BTreeSet<(u64, u64)>,
     /// By position.
@@ -168,7 +174,7 @@ pub struct Tail {
     /// Decided blocks (and the genesis block), in the order of their decisions.
     pub closed: VecDeque<u64>,
     /// Transactions in them.
-    pub closed_transactions: usize,
+    pub closed_amount: Amount,
     /// Blocks and transactions in blocks that left the tail.
     pub indexed: (u64, u64),
     /// No block in the index stands after this position.
@@ -244,6 +250,7 @@ impl Tail {
         }
         self.forget_entry(before);
         self.by_time.insert((waiting.entry.assigned_at, waiting.feed));
+        self.backlog_bytes += waiting.entry.transaction.bytes().len();
         self.backlog.insert(waiting.feed, waiting);
     }
 
@@ -263,6 +270,7 @@ impl Tail {
     fn forget_entry(&mut self, feed: Option<u64>) -> Option<Waiting> {
         let waiting = self.backlog.remove(&feed?)?;
         self.by_time.remove(&(waiting.entry.assigned_at, waiting.feed));
+        self.backlog_bytes -= waiting.entry.transaction.bytes().len();
         Some(waiting)
     }
 
@@ -281,7 +289,7 @@ impl Tail {
         self.block_ids.insert(block.block.id, position);
         if self.genesis.is_none() {
             self.genesis = Some((position, block.block.clone()));
-            self.close(position, block.block.transactions.len());
+            self.close(position, block.amount);
         } else {
             self.undecided.insert(position);
         }
@@ -306,14 +314,15 @@ impl Tail {
     fn decide(&mut self, id: &BlockId, valid: bool) {
         let Some(block) = self.block_ids.get(id).and_then(|position| self.blocks.get_mut(position)) else { return };
         block.status = if valid { BlockStatus::Valid } else { BlockStatus::Invalid };
-        let (position, transactions) = (block.position, block.block.transactions.len());
+        let (position, amount) = (block.position, block.amount);
         self.undecided.remove(&position);
-        self.close(position, transactions);
+        self.close(position, amount);
     }
 
-    fn close(&mut self, position: u64, transactions: usize) {
+    fn close(&mut self, position: u64, amount: Amount) {
         self.closed.push_back(position);
-        self.closed_transactions += transactions;
+        self.closed_amount.transactions += amount.transactions;
+        self.closed_amount.bytes += amount.bytes;
     }
 
     /// Lets go of a block that the index has taken in, with these votes. The answer is to be dropped outside the lock.
@@ -331,7 +340,8 @@ impl Tail {
         // Votes that came while the index was being written.
         self.late_votes.extend(block.votes.iter().filter(|vote| !votes.contains(vote)));
         self.closed.retain(|closed| *closed != position);
-        self.closed_transactions -= block.block.transactions.len();
+        self.closed_amount.transactions -= block.amount.transactions;
+        self.closed_amount.bytes -= block.amount.bytes;
         self.indexed.0 += 1;
         self.indexed.1 += block.block.transactions.len() as u64;
         Some(block)
