@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -27,6 +28,17 @@ pub struct Bounds {
     pub connections: usize,
     /// For what is under way when the node stops.
     pub drain_time: Duration,
+}
+
+/// Lets this process open as many files and connections as the system lets it have. (Shells and process managers set a
+/// lower limit, often 1,024, for programs that use `select`.)
+///
+/// # Errors
+///
+/// The system refuses; the limit is as it was.
+pub fn raise_descriptor_limit() -> std::io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
 /// Connections that are told 503 at once; beyond them a connection is closed without a word.

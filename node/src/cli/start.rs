@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Context, Outcome};
 use crate::app::{self, NodeSettings};
 use crate::config::Config;
+use crate::listen;
 use crate::pipeline::Tuning;
 use crate::store::Amount;
 use crate::telemetry;
@@ -21,6 +22,8 @@ use crate::ws::StreamLimits;
 const BACKLOG_LIMIT: Amount = Amount { transactions: 30_000, bytes: 64 << 20 };
 
 /// Start the node; makes a key pair and a ledger where there are none
+///
+/// Raises its soft limit of open files (ulimit -n) to the hard one: each connection takes one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  bigchaindb start\n  BIGCHAINDB_DATABASE_PATH=/var/lib/bigchaindb bigchaindb start")]
 pub struct StartArgs {
@@ -51,6 +54,9 @@ pub fn start(args: &StartArgs, context: &Context) -> Outcome {
     let (config, remarks) = context.config(args.dev)?;
     telemetry::start(&config, args.dev)?;
     remarks.tell();
+    if let Err(error) = listen::raise_descriptor_limit() {
+        tracing::warn!(%error, "the limit of open files (RLIMIT_NOFILE) stays as it is: many connections may reach it");
+    }
     let workers = config.server.workers;
     let settings = node_settings(config, !args.no_init)?;
     match super::runtime(workers)?.block_on(serve(settings)) {

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::http::Connection;
 use crate::program::Place;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -31,12 +32,16 @@ impl Node {
         Self::start_with(place, &["start"])
     }
 
-    fn start_with(mut place: Place, arguments: &[&str]) -> Self {
+    fn start_with(place: Place, arguments: &[&str]) -> Self {
+        Self::start_by(place, |place| place.command(arguments))
+    }
+
+    /// Runs what `command` makes of the place.
+    fn start_by(mut place: Place, command: impl FnOnce(&Place) -> Command) -> Self {
         place.env("BIGCHAINDB_SERVER_BIND", "127.0.0.1:0").env("BIGCHAINDB_WSSERVER_HOST", "127.0.0.1");
         place.env("BIGCHAINDB_WSSERVER_PORT", "0");
         let console = File::create(place.path("console")).unwrap();
-        let child =
-            place.command(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(console).spawn().unwrap();
+        let child = command(&place).stdin(Stdio::null()).stdout(Stdio::null()).stderr(console).spawn().unwrap();
         let mut node = Self { place, url: String::new(), child };
         let marker = "Listening to client connections on: ";
         node.wait_until(|node| {
@@ -189,5 +194,18 @@ fn a_ledger_is_dropped_only_by_consent() {
 
     let mut node = Node::start(place);
     node.place.run(&["-y", "drop"]).failed(1, "bigchaindb-data");
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn a_low_limit_of_open_files_is_raised() {
+    let mut node = Node::start_by(Place::new(), |place| place.shell("ulimit -Sn 128 && exec \"$0\" start"));
+    let mut connections: Vec<_> = (0..200).map(|_| Connection::open(node.address()).unwrap()).collect();
+    // The second time shows that they are open at once: none had to be closed for another.
+    for _ in 0..2 {
+        for connection in &mut connections {
+            assert_eq!(connection.get("/healthz").unwrap().status, 200);
+        }
+    }
     assert_eq!(node.stop(), Some(0));
 }

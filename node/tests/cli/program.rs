@@ -42,7 +42,16 @@ impl Place {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bigchaindb"));
+        self.command_of(env!("CARGO_BIN_EXE_bigchaindb"), arguments)
+    }
+
+    /// A shell's command line, in which `$0` is the program.
+    pub fn shell(&self, line: &str) -> Command {
+        self.command_of("/bin/sh", &["-c", line, env!("CARGO_BIN_EXE_bigchaindb")])
+    }
+
+    fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(&self.environment).current_dir(self.directory.path());
         command
     }

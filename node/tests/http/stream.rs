@@ -87,6 +87,8 @@ async fn every_subscriber_is_told_everything_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_subscribers_are_served_at_once() {
+    // Both ends of the connections are in this process.
+    bigchaindb::listen::raise_descriptor_limit().unwrap();
     let node = Node::start(Setup::default()).await;
     let mut sockets = Vec::new();
     for _ in 0..1000 {
