@@ -119,7 +119,7 @@ pub struct Database {
 pub enum KeyringSource {
     /// `keyring`: the others' keys; changes need a restart.
     Fixed(Vec<PublicKey>),
-    /// `keyring_file`, as it was read; the node reads it again when it changes.
+    /// `keyring_file`, as it was read; changes need a restart.
     File {
         /// Where it is.
         path: PathBuf,

@@ -128,18 +128,30 @@ fn node_settings(mut config: Config, initialise: bool) -> anyhow::Result<NodeSet
 struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl StopSignals {
-    /// From now on these signals stop the node in order instead of ending the process at once.
+    /// From now on these signals do not end the process at once.
     fn catch() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
+    /// Waits for one that stops the node.
     async fn wait(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
-            _ = self.terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
+                _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
+                _ = self.hangup.recv() => tracing::warn!(
+                    "SIGHUP: this version reads its configuration and its keyring at start only, nothing is read again \
+                     and the node goes on; start it anew for a changed keyring"
+                ),
+            }
         }
     }
 }

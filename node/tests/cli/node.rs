@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::http::Connection;
@@ -73,10 +74,13 @@ impl Node {
         self.child.id()
     }
 
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), signal).unwrap();
+    }
+
     /// Stops as a process manager does; its exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.wait_until(|node| node.child.try_wait().unwrap().is_some());
         self.child.wait().unwrap().code()
     }
@@ -206,6 +210,17 @@ fn a_low_limit_of_open_files_is_raised() {
         for connection in &mut connections {
             assert_eq!(connection.get("/healthz").unwrap().status, 200);
         }
+    }
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn a_hangup_changes_nothing() {
+    let mut node = Node::start(Place::new());
+    for count in 1..=2 {
+        node.signal(Signal::HUP);
+        node.wait_until(|node| node.place.read("console").matches("SIGHUP: this version reads").count() == count);
+        assert_eq!(Connection::open(node.address()).unwrap().get("/healthz").unwrap().status, 200);
     }
     assert_eq!(node.stop(), Some(0));
 }
