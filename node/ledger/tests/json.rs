@@ -105,6 +105,44 @@ fn objects_are_built_by_hand() {
     assert_eq!((object.remove("b"), object.get("b"), object.len()), (None, None, 1));
 }
 
+#[test]
+fn what_the_reference_s_parser_refuses() {
+    let texts: &[&[u8]] = &[
+        b"",
+        b" ",
+        b"\xEF\xBB\xBF{}",
+        b"\"\n\"",
+        b"01",
+        b"-01",
+        b"1.",
+        b".5",
+        b"+1",
+        b"0x10",
+        b"1_000",
+        b"'a'",
+        b"{a:1}",
+        b"[1,]",
+        b"{\"a\":1,}",
+        b"[1]//",
+        b"/**/1",
+        b"{} {}",
+        b"1\0",
+        b"\"\\x41\"",
+        b"\"\\u00e\"",
+        b"[1",
+        b"\"\xED\xA0\x80\"",
+        b"\x0C1",
+        b"\xC2\xA01",
+        b"nan",
+        b"infinity",
+        b"True",
+    ];
+    for text in texts {
+        let shown = String::from_utf8_lossy(text);
+        assert!(matches!(parse(text), Err(ParseError::Syntax { .. })), "{shown:?}: {:?}", parse(text));
+    }
+}
+
 /// Reads, copies, compares, prints and drops on a stack of this many bytes.
 fn on_small_stack(bytes: usize, text: String) -> Result<(), ParseError> {
     let work = move || {

@@ -15,30 +15,13 @@ pub fn restful(value: &Value<'_>) -> Bytes {
 /// space out, for `X-Requested-With: XMLHttpRequest`.
 pub fn jsonify(value: &Value<'_>, compact: bool) -> Bytes {
     let mut out = Vec::with_capacity(1024);
-    value.write_http_indented(&mut out);
     if compact {
-        remove_white_space(&mut out);
+        value.write_http_compact(&mut out);
+    } else {
+        value.write_http_indented(&mut out);
     }
     out.push(b'\n');
     out.into()
-}
-
-/// Takes the white space outside of strings out of a JSON text.
-fn remove_white_space(text: &mut Vec<u8>) {
-    let (mut in_string, mut escaped) = (false, false);
-    text.retain(|c| {
-        if in_string {
-            match c {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            return true;
-        }
-        in_string = *c == b'"';
-        !matches!(c, b' ' | b'\n')
-    });
 }
 
 /// An object of these members, in this order.
@@ -147,12 +130,5 @@ mod tests {
             String::from_utf8_lossy(&out),
             r#"{"inputs": [{"owners_before": [], "fulfills": null, "fulfillment": "f"}], "outputs": [{"public_keys": [], "condition": {"details": {"type": "t", "threshold": 1, "subconditions": [{"type": "t", "public_key": "k"}]}, "uri": "u"}, "amount": "1"}], "asset": {"data": {"a": 1}}, "id": "x", "zz": 1}"#
         );
-    }
-
-    #[test]
-    fn white_space_in_strings_stays() {
-        let mut text = b"{\n  \"a b\": \"\\\" c\\\\\", \n  \"d\": [ ]\n}".to_vec();
-        remove_white_space(&mut text);
-        assert_eq!(String::from_utf8_lossy(&text), "{\"a b\":\"\\\" c\\\\\",\"d\":[]}");
     }
 }
