@@ -58,7 +58,7 @@ pub struct Config {
 pub struct Server {
     /// Where to listen.
     pub bind: BindAddress,
-    /// Level of the HTTP library's own messages.
+    /// Level of the HTTP server's own messages: about its connections.
     pub loglevel: Level,
     /// Threads that serve; `None`: the node decides.
     pub workers: Option<usize>,

@@ -1,14 +1,15 @@
 //! Logs: the console, a log file and a file of errors, in the format and at the levels of the configuration.
 
 pub mod layout;
+mod modules;
 pub mod rotating;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Mutex;
 
 use jiff::Zoned;
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -19,7 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::level::Level;
-use crate::config::{Config, Log, LogPath, LogSink};
+use crate::config::{Config, LogPath, LogSink};
 use layout::{Layout, Record};
 use rotating::RotatingFile;
 
@@ -44,17 +45,18 @@ pub enum TelemetryError {
 /// Sets the logs of a running node up. Files are left out where `console_only`.
 pub fn start(config: &Config, console_only: bool) -> Result<(), TelemetryError> {
     let log = &config.log;
-    let mut layers = vec![layer(&log.console, targets(log, log.console.level, config.server.loglevel), io::stderr)];
+    let all = |level| targets(level, config.server.loglevel, log.granular_levels.clone());
+    let mut layers = vec![layer(&log.console, all(log.console.level), io::stderr)];
     let mut notes = Vec::new();
     if !console_only {
-        let errors = LogSink { level: Level::Error, ..log.logfile.clone() };
-        for (setting, path, sink) in
-            [("log.file", &log.file, &log.logfile), ("log.error_file", &log.error_file, &errors)]
+        let graver = |level: Level| level.max(Level::Error);
+        let levels = log.granular_levels.iter().map(|(name, level)| (name.clone(), graver(*level))).collect();
+        let errors = targets(Level::Error, config.server.loglevel, levels);
+        for (setting, path, targets) in
+            [("log.file", &log.file, all(log.logfile.level)), ("log.error_file", &log.error_file, errors)]
         {
             match open(setting, path.as_ref())? {
-                Ok(file) => {
-                    layers.push(layer(sink, targets(log, sink.level, config.server.loglevel), Mutex::new(file)));
-                }
+                Ok(file) => layers.push(layer(&log.logfile, targets, Mutex::new(file))),
                 Err(note) => notes.push(note),
             }
         }
@@ -62,6 +64,9 @@ pub fn start(config: &Config, console_only: bool) -> Result<(), TelemetryError> 
     tracing_subscriber::registry().with(layers).try_init().map_err(|_| TelemetryError::Twice)?;
     if !notes.is_empty() {
         tracing::warn!("logging to the console only: {}", notes.join("; "));
+    }
+    for name in log.granular_levels.keys().filter(|name| !modules::is_known(name)) {
+        tracing::warn!("log.granular_levels: `{name}` is no module of this program, its level changes nothing");
     }
     Ok(())
 }
@@ -92,33 +97,12 @@ fn open(setting: &'static str, path: Option<&LogPath>) -> Result<Result<Rotating
 /// Prefix of this program's own messages.
 const OURS: &str = "bigchaindb";
 
-/// The HTTP library.
-const HTTP_LIBRARY: [&str; 3] = ["axum", "hyper", "tower"];
+/// The HTTP server's own messages, which were another program's in 1.0.1 and have a level of their own.
+const HTTP_SERVER: [&str; 2] = ["bigchaindb::listen", "bigchaindb::web::server"];
 
-/// Modules of the reference and what does their work here.
-const PYTHON_MODULES: [(&str, &str); 6] = [
-    ("bigchaindb.backend", "bigchaindb::store"),
-    ("bigchaindb.commands", "bigchaindb::cli"),
-    ("bigchaindb.core", "bigchaindb::chain"),
-    ("bigchaindb.log", "bigchaindb::telemetry"),
-    ("bigchaindb.pipelines", "bigchaindb::pipeline"),
-    ("bigchaindb.web.websocket_server", "bigchaindb::ws"),
-];
-
-fn targets(log: &Log, level: Level, http: Level) -> Targets {
-    // Libraries speak when something is wrong; more only if a granular level names them.
-    let others = LevelFilter::WARN.min(level.into());
-    let mut targets = Targets::new().with_default(others).with_target(OURS, level);
-    for library in HTTP_LIBRARY {
-        targets = targets.with_target(library, LevelFilter::from(http).min(level.into()));
-    }
-    for (module, level) in &log.granular_levels {
-        targets = targets.with_target(module.replace('.', "::"), *level);
-        for (_, target) in PYTHON_MODULES.iter().filter(|(python, _)| python == module) {
-            targets = targets.with_target(*target, *level);
-        }
-    }
-    targets
+fn targets(level: Level, http: Level, granular: BTreeMap<String, Level>) -> Targets {
+    let http = HTTP_SERVER.map(|target| (target, http.max(level)));
+    Targets::new().with_target(OURS, level).with_targets(http).with_targets(modules::targets(&granular))
 }
 
 type BoxedLayer = Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>;

@@ -18,7 +18,7 @@ pub enum Level {
     Warning,
     /// Errors.
     Error,
-    /// The same as `Error`: nothing here is graver.
+    /// Nothing: no message is graver than an error.
     Critical,
 }
 
@@ -57,7 +57,8 @@ impl From<Level> for LevelFilter {
             Level::Debug => Self::DEBUG,
             Level::Info => Self::INFO,
             Level::Warning => Self::WARN,
-            Level::Error | Level::Critical => Self::ERROR,
+            Level::Error => Self::ERROR,
+            Level::Critical => Self::OFF,
         }
     }
 }

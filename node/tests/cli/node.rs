@@ -119,6 +119,31 @@ fn logs_go_to_the_files_and_in_the_form_that_are_configured() {
 }
 
 #[test]
+fn levels_by_module_reach_what_1_0_1_called_so() {
+    let answer = |place: Place| {
+        let mut node = Node::start(place);
+        assert_eq!(Connection::open(node.address()).unwrap().post("/api/v1/transactions", b"[]").unwrap().status, 400);
+        assert_eq!(node.stop(), Some(0));
+        std::mem::replace(&mut node.place, Place::new())
+    };
+    let mut place = answer(Place::new());
+    for log in ["console", "bigchaindb.log", "bigchaindb-errors.log"] {
+        assert!(place.read(log).contains("(bigchaindb.web.views.base) HTTP API error: 400"), "{}", place.read(log));
+        std::fs::remove_file(place.path(log)).unwrap();
+    }
+    let levels = r#"{"bigchaindb.web": "critical", "bigchaindb.processes": "debug", "bigchaindb.voting": "debug"}"#;
+    place.env("BIGCHAINDB_LOG_GRANULAR_LEVELS", levels);
+    let place = answer(place);
+    for log in ["console", "bigchaindb.log"] {
+        let log = place.read(log);
+        assert!(!log.contains("HTTP API error") && log.contains("all requests answered"), "{log}");
+        assert_eq!(log.matches("`bigchaindb.voting` is no module").count(), 1, "{log}");
+        assert_eq!(log.matches("is no module").count(), 1, "{log}");
+    }
+    assert_eq!(place.read("bigchaindb-errors.log"), "");
+}
+
+#[test]
 fn without_a_writable_home_there_is_the_console() {
     let mut place = Place::new();
     place.env("HOME", "/nonexistent");
