@@ -55,6 +55,9 @@ pub fn run(args: &Args, context: &Context) -> Outcome {
         let question =
             format!("Config file `{}` exists, do you want to override it? (cannot be undone) [y/N]: ", path.display());
         if ask(&question)? != "y" {
+            if context.json {
+                context.answer("", &json!({"path": path.to_string_lossy(), "written": false}))?;
+            }
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -88,8 +91,8 @@ pub fn run(args: &Args, context: &Context) -> Outcome {
     writeln!(messages, "Configuration written to {}", path.display())?;
     writeln!(messages, "Ready to go!")?;
     if context.json && !to_stdout {
-        let answer = json!({"path": path.to_string_lossy(), "public_key": keypair.public.to_string()});
-        writeln!(io::stdout(), "{answer}")?;
+        let (path, key) = (path.to_string_lossy(), keypair.public.to_string());
+        context.answer("", &json!({"path": path, "written": true, "public_key": key}))?;
     }
     Ok(ExitCode::SUCCESS)
 }

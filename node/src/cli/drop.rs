@@ -20,11 +20,9 @@ pub fn run(context: &Context) -> Outcome {
     require_embedded(&config)?;
     let path = &config.database.path;
     let name = path.display();
-    if !context.yes && ask(&format!("Do you want to drop `{name}` database? [y/n]: "))? != "y" {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let dropped = drop_ledger(path)?;
-    if !dropped {
+    let consent = context.yes || ask(&format!("Do you want to drop `{name}` database? [y/n]: "))? == "y";
+    let dropped = consent && drop_ledger(path)?;
+    if consent && !dropped {
         writeln!(io::stderr(), "Cannot drop '{name}'. The database does not exist.")?;
     }
     if context.json {

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Context, Outcome};
 use crate::app::{self, NodeSettings};
 use crate::config::Config;
+use crate::config::level::Level;
 use crate::listen;
 use crate::pipeline::Tuning;
 use crate::store::Amount;
@@ -57,26 +58,31 @@ pub fn start(args: &StartArgs, context: &Context) -> Outcome {
     if let Err(error) = listen::raise_descriptor_limit() {
         tracing::warn!(%error, "the limit of open files (RLIMIT_NOFILE) stays as it is: many connections may reach it");
     }
-    let workers = config.server.workers;
+    let (workers, console) = (config.server.workers, config.log.console.level);
     let settings = node_settings(config, !args.no_init)?;
-    match super::runtime(workers)?.block_on(serve(settings)) {
+    match super::runtime(workers)?.block_on(serve(settings, context)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             // To the log, which goes to standard error too: whoever looks for the reason looks there.
             tracing::error!("{error:#}");
-            Ok(ExitCode::FAILURE)
+            let told = console <= Level::Error && !context.json;
+            if told { Ok(ExitCode::FAILURE) } else { Err(error) }
         }
     }
 }
 
-async fn serve(settings: NodeSettings) -> anyhow::Result<()> {
+async fn serve(settings: NodeSettings, context: &Context) -> anyhow::Result<()> {
     tracing::info!("BigchainDB Version {}", super::VERSION);
     // Before anybody is told that the node serves: a signal may follow at once.
     let signals = StopSignals::catch().context("cannot catch signals")?;
     let node = app::start(settings).await?;
-    // In one write, for scripts that read along. A node goes on without anybody who reads its standard error.
-    let banner = format!("Listening to client connections on: {}\n", node.api);
-    let _ = io::stderr().write_all(banner.as_bytes());
+    // A node goes on without anybody who reads this.
+    let _ = if context.json {
+        context.answer("", &json!({"api": node.api.to_string(), "stream": node.stream.to_string()}))
+    } else {
+        // In one write, for scripts that read along.
+        io::stderr().write_all(format!("Listening to client connections on: {}\n", node.api).as_bytes())
+    };
     tracing::info!(api = %node.api, stream = %node.stream, "the node serves");
     node.run_until(signals.wait()).await
 }

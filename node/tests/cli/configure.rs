@@ -106,6 +106,9 @@ fn an_existing_file_is_overwritten_only_by_consent() {
         assert_eq!(ran.stderr(), question);
         assert_eq!(place.read(".bigchaindb"), "precious");
     }
+    let declined = place.run_with(&["--json", "configure", "mongodb"], "n\n").ok();
+    let answer: Value = serde_json::from_str(&declined).unwrap();
+    assert_eq!(answer, json!({"path": place.path(".bigchaindb"), "written": false}));
     place.run(&["configure", "mongodb"]).failed(1, "standard input has ended");
     assert_eq!(place.read(".bigchaindb"), "precious");
     place.run_with(&["configure", "mongodb"], &format!("y\n{}", "\n".repeat(9))).ok();
@@ -118,7 +121,7 @@ fn a_file_of_ones_own_or_standard_output() {
     let own = place.path("own.json");
     let ran = place.run(&["-y", "--json", "-c", own.to_str().unwrap(), "configure", "embedded"]);
     let answer: Value = serde_json::from_str(&ran.ok()).unwrap();
-    assert_eq!(answer["path"], json!(own));
+    assert_eq!((&answer["path"], &answer["written"]), (&json!(own), &json!(true)));
     assert!(!place.path(".bigchaindb").exists());
     assert_eq!(
         place.run(&["-c", own.to_str().unwrap(), "export-my-pubkey"]).ok().trim(),

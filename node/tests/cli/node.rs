@@ -38,12 +38,8 @@ impl Node {
     }
 
     /// Runs what `command` makes of the place.
-    fn start_by(mut place: Place, command: impl FnOnce(&Place) -> Command) -> Self {
-        place.env("BIGCHAINDB_SERVER_BIND", "127.0.0.1:0").env("BIGCHAINDB_WSSERVER_HOST", "127.0.0.1");
-        place.env("BIGCHAINDB_WSSERVER_PORT", "0");
-        let console = File::create(place.path("console")).unwrap();
-        let child = command(&place).stdin(Stdio::null()).stdout(Stdio::null()).stderr(console).spawn().unwrap();
-        let mut node = Self { place, url: String::new(), child };
+    fn start_by(place: Place, command: impl FnOnce(&Place) -> Command) -> Self {
+        let mut node = Self::spawn(place, command);
         let marker = "Listening to client connections on: ";
         node.wait_until(|node| {
             let console = node.place.read("console");
@@ -54,6 +50,15 @@ impl Node {
         let url = node.url.clone();
         node.place.env("BIGCHAINDB_URL", &url);
         node
+    }
+
+    /// Does not wait for anything.
+    fn spawn(mut place: Place, command: impl FnOnce(&Place) -> Command) -> Self {
+        place.env("BIGCHAINDB_SERVER_BIND", "127.0.0.1:0").env("BIGCHAINDB_WSSERVER_HOST", "127.0.0.1");
+        place.env("BIGCHAINDB_WSSERVER_PORT", "0");
+        let [answer, console] = ["answer", "console"].map(|name| File::create(place.path(name)).unwrap());
+        let child = command(&place).stdin(Stdio::null()).stdout(answer).stderr(console).spawn().unwrap();
+        Self { place, url: String::new(), child }
     }
 
     #[track_caller]
@@ -167,6 +172,24 @@ fn a_second_node_on_the_same_directory_is_refused() {
 }
 
 #[test]
+fn a_start_is_answered_in_json() {
+    let mut node = Node::spawn(Place::new(), |place| place.command(&["--json", "start"]));
+    node.wait_until(|node| node.place.read("answer").ends_with('\n'));
+    let answer: Value = serde_json::from_str(&node.place.read("answer")).unwrap();
+    let address = |name: &str| answer[name].as_str().unwrap().parse().unwrap();
+    assert_eq!(Connection::open(address("api")).unwrap().get("/healthz").unwrap().status, 200);
+    assert_eq!(Connection::open(address("stream")).unwrap().get("/").unwrap().status, 404);
+    assert!(!node.place.read("console").contains("Listening"), "{}", node.place.read("console"));
+    // A refusal too, as the last line.
+    let refused = node.place.run(&["--json", "start"]).failed(1, "");
+    let error: Value = serde_json::from_str(refused.lines().last().unwrap()).unwrap();
+    assert!(error["error"].as_str().unwrap().contains("bigchaindb-data"), "{error}");
+    // A log that says nothing does not leave the reason out.
+    node.place.run(&["-l", "critical", "start"]).failed(1, "bigchaindb-data");
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
 fn a_ledger_is_made_by_init_and_only_once() {
     let place = Place::new();
     place.run(&["start", "--no-init"]).failed(1, "bigchaindb init");
@@ -212,9 +235,11 @@ fn a_ledger_is_dropped_only_by_consent() {
         assert_eq!(ran.stderr(), "Do you want to drop `./bigchaindb-data` database? [y/n]: ");
         place.run(&["verify"]).ok();
     }
+    assert_eq!(place.run_with(&["--json", "drop"], "n\n").ok(), "{\"dropped\":false}\n");
+    place.run(&["verify"]).ok();
     place.run(&["drop"]).failed(1, "standard input has ended");
     let key = place.run(&["export-my-pubkey"]).ok();
-    place.run_with(&["drop"], "y\n").ok();
+    assert_eq!(place.run_with(&["--json", "drop"], "y\n").ok(), "{\"dropped\":true}\n");
     place.run(&["verify"]).failed(1, "There is no ledger in `./bigchaindb-data`");
     assert_eq!(place.run(&["export-my-pubkey"]).ok(), key);
     let again = place.run(&["-y", "drop"]);
