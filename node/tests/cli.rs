@@ -7,6 +7,9 @@ mod backup;
 mod bench;
 #[path = "cli/configure.rs"]
 mod configure;
+#[cfg(target_os = "linux")]
+#[path = "cli/failing.rs"]
+mod failing;
 #[path = "cli/fake.rs"]
 mod fake;
 #[path = "crash/http.rs"]

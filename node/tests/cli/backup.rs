@@ -62,7 +62,8 @@ impl Load {
     }
 }
 
-fn create(number: i64) -> (TxId, Vec<u8>) {
+/// A signed CREATE: its id and its bytes.
+pub fn create(number: i64) -> (TxId, Vec<u8>) {
     let key = PrivateKey::from_seed(&[7; 32]);
     let owner = key.public_key();
     let mut asset = Object::default();

@@ -39,7 +39,7 @@ fn a_node_of_its_own_is_measured_and_cleaned_up() {
 #[test]
 fn a_running_node_is_measured_at_a_pace() {
     let mut node = Node::start(Place::new());
-    let pid = node.pid().to_string();
+    let pid = node.process().as_raw_nonzero().to_string();
     let arguments = ["bench", "--count", "60", "--rate", "300", "--url", &node.url, "--pid", &pid, "-q"];
     let text = node.place.run(&arguments).ok();
     assert!(text.contains("60 CREATEs over 128 connections, 300 a second"), "{text}");

@@ -38,7 +38,7 @@ impl Node {
     }
 
     /// Runs what `command` makes of the place.
-    fn start_by(place: Place, command: impl FnOnce(&Place) -> Command) -> Self {
+    pub fn start_by(place: Place, command: impl FnOnce(&Place) -> Command) -> Self {
         let mut node = Self::spawn(place, command);
         let marker = "Listening to client connections on: ";
         node.wait_until(|node| {
@@ -75,17 +75,22 @@ impl Node {
         self.url.trim_start_matches("http://").parse().unwrap()
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    pub fn process(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), signal).unwrap();
+        kill_process(self.process(), signal).unwrap();
     }
 
     /// Stops as a process manager does; its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits for the end; the exit code.
+    pub fn ended(&mut self) -> Option<i32> {
         self.wait_until(|node| node.child.try_wait().unwrap().is_some());
         self.child.wait().unwrap().code()
     }
@@ -212,6 +217,36 @@ fn a_ledger_keeps_its_rules() {
     place.env("BIGCHAINDB_VALIDATION", "strict");
     place.run(&["start"]).failed(1, "`v1.0.1`");
     place.run(&["verify"]).failed(1, "`v1.0.1`");
+    // Not asked for: what the ledger records.
+    let rules = |place: &Place| {
+        let report: Value = serde_json::from_str(&place.run(&["--json", "verify"]).ok()).unwrap();
+        report["rules"].clone()
+    };
+    place.env_remove("BIGCHAINDB_VALIDATION");
+    assert_eq!(rules(&place), "v1.0.1");
+    let mut node = Node::start(place);
+    assert_eq!(node.stop(), Some(0));
+    // And the strict ones for a new one.
+    let place = Place::new();
+    place.run(&["init"]).ok();
+    assert_eq!(rules(&place), "strict");
+}
+
+#[test]
+fn clients_are_told_the_advertised_address_of_the_stream() {
+    let mut place = Place::new();
+    place.env("BIGCHAINDB_WSSERVER_ADVERTISED_SCHEME", "wss");
+    place.env("BIGCHAINDB_WSSERVER_ADVERTISED_HOST", "ledger.example.com");
+    place.env("BIGCHAINDB_WSSERVER_ADVERTISED_PORT", "443");
+    let mut node = Node::start(place);
+    let mut connection = Connection::open(node.address()).unwrap();
+    let mut told = |path: &str, pointer: &str| {
+        let index: Value = serde_json::from_str(&connection.get(path).unwrap().body).unwrap();
+        index.pointer(pointer).unwrap().clone()
+    };
+    let address = "wss://ledger.example.com:443/api/v1/streams/valid_transactions";
+    assert_eq!((told("/", "/api/v1/streams"), told("/api/v1", "/streams")), (address.into(), address.into()));
+    assert_eq!(node.stop(), Some(0));
 }
 
 #[test]

@@ -41,6 +41,10 @@ impl Place {
         self
     }
 
+    pub fn env_remove(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_of(env!("CARGO_BIN_EXE_bigchaindb"), arguments)
     }
