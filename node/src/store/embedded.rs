@@ -64,6 +64,10 @@ use super::{
 /// Writes that may wait for the commit thread.
 const QUEUE: usize = 4096;
 
+/// Transactions or outputs that are looked up where the question is asked. What is asked for lately is in memory, so this
+/// takes microseconds, and waiting for another thread takes longer; more of them go to the blocking pool.
+const INLINE: usize = 4;
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -437,11 +441,17 @@ impl Store for EmbeddedStore {
     }
 
     async fn locate(&self, ids: &[TxId]) -> Result<Vec<Option<Located>>> {
+        if ids.len() <= INLINE {
+            return self.shared.noting_damage(self.shared.locate(ids));
+        }
         let ids = ids.to_vec();
         self.ask(move |shared| shared.locate(&ids)).await
     }
 
     async fn spenders(&self, outputs: &[OutputRef]) -> Result<Vec<Vec<Located>>> {
+        if outputs.len() <= INLINE {
+            return self.shared.noting_damage(self.shared.spenders(outputs));
+        }
         let outputs = outputs.to_vec();
         self.ask(move |shared| shared.spenders(&outputs)).await
     }
