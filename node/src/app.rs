@@ -13,7 +13,7 @@ use ledger::crypto::PrivateKey;
 use ledger::rules::Rules;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::chain::{Chain, ChainParts};
 use crate::clock::Clock;
@@ -34,7 +34,8 @@ pub const VERSION: &str = "1.0.1";
 /// Decoded keys remembered: 200 bytes each.
 const KEYS_REMEMBERED: usize = 16 * 1024;
 
-/// Blocks that a WebSocket subscriber may lag behind.
+/// Decided blocks that may wait to be turned into texts for subscribers. (How far one of those may lag is in
+/// [`StreamLimits`].)
 const EVENTS_KEPT: usize = 256;
 
 /// Seconds of counts in one statsd packet.
@@ -137,8 +138,10 @@ pub struct Node {
     store: Arc<EmbeddedStore>,
     stages: JoinSet<pipeline::StageEnd>,
     servers: JoinSet<(&'static str, Drained)>,
+    counters: Option<JoinHandle<()>>,
     stop_servers: watch::Sender<bool>,
     stop_stages: watch::Sender<bool>,
+    stop_counters: watch::Sender<bool>,
 }
 
 /// Opens, binds and spawns. When this returns the node answers.
@@ -189,11 +192,21 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
     let stop = stop_servers.subscribe();
     let (counters, limits) = (metrics.clone(), settings.stream_limits);
     servers.spawn(async move { ("WebSocket API", ws::serve(stream, events, limits, counters, stop).await) });
-    if let Some(host) = settings.statsd_host {
-        tokio::spawn(send_counters(host, metrics, stop_stages.subscribe()));
-    }
+    let stop_counters = watch::Sender::new(false);
+    let counters =
+        settings.statsd_host.map(|host| tokio::spawn(send_counters(host, metrics, stop_counters.subscribe())));
     let stages = pipeline::spawn(&context, &stop_stages.subscribe());
-    Ok(Node { api: api_address, stream: stream_address, store, stages, servers, stop_servers, stop_stages })
+    Ok(Node {
+        api: api_address,
+        stream: stream_address,
+        store,
+        stages,
+        servers,
+        counters,
+        stop_servers,
+        stop_stages,
+        stop_counters,
+    })
 }
 
 impl Node {
@@ -212,7 +225,7 @@ impl Node {
         }
     }
 
-    /// Requests first, then the stages, then the store: nothing is written after it is closed.
+    /// Requests first, then the stages, then the counters of both, then the store: nothing is written after it is closed.
     async fn drain(mut self) -> anyhow::Result<()> {
         self.stop_servers.send_replace(true);
         while let Some(ended) = self.servers.join_next().await {
@@ -228,12 +241,21 @@ impl Node {
             tracing::warn!("the pipelines did not come to an end in time; they go on at the next start");
             self.stages.shutdown().await;
         }
+        self.stop_counters.send_replace(true);
+        if let Some(counters) = self.counters
+            && let Err(error) = tokio::time::timeout(DRAIN_COUNTERS, counters).await.unwrap_or(Ok(()))
+        {
+            tracing::error!(%error, "the sender of statsd counters failed");
+        }
         self.store.close().await.context("cannot close the database")
     }
 }
 
 /// For what the pipelines have begun when the node stops.
 const DRAIN_STAGES: Duration = Duration::from_secs(10);
+
+/// For the last counters: one packet, unless the host's name is still being looked up.
+const DRAIN_COUNTERS: Duration = Duration::from_secs(1);
 
 fn describe(ended: Result<pipeline::StageEnd, tokio::task::JoinError>) -> String {
     match ended {
@@ -279,5 +301,79 @@ impl Readiness for StoreReadiness {
         );
         let state = if waiting.reaches(most) { CheckState::Degraded } else { CheckState::Ok };
         vec![database, Check { name: "backlog", state, sentence }]
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may panic")]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    async fn node(data: &std::path::Path) -> Node {
+        let key = PrivateKey::from_seed(&[1; 32]);
+        let settings = NodeSettings {
+            data: data.to_owned(),
+            keyring: Keyring::fixed(key.public_key(), &[]),
+            key: Arc::new(key),
+            rules: None,
+            initialise: true,
+            api_bind: "127.0.0.1:0".to_owned(),
+            stream_bind: "127.0.0.1:0".to_owned(),
+            stream_url: Box::new(|_| String::new()),
+            statsd_host: None,
+            limits: Limits::default(),
+            stream_limits: StreamLimits::default(),
+            tuning: Tuning::default(),
+            backlog_limit: Amount { transactions: 10, bytes: 1 << 20 },
+        };
+        start(settings).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_ends_ends_the_node_with_its_message() {
+        let ends: [(Result<(), StoreError>, &str); 2] = [
+            (
+                Err(StoreError::Unavailable("no answer".to_owned())),
+                "the vote stage cannot go on: the database is unava",
+            ),
+            (Ok(()), "the vote stage ended by itself: the node stops"),
+        ];
+        for (end, text) in ends {
+            let directory = tempfile::tempdir().unwrap();
+            let mut node = node(directory.path()).await;
+            let api = node.api;
+            node.stages.spawn(async { ("vote", end) });
+            let error = node.run_until(std::future::pending()).await.unwrap_err().to_string();
+            assert!(error.starts_with(text), "{error}");
+            assert!(error.ends_with("nothing that was confirmed is lost; start it again"), "{error}");
+            // It let go of everything: the next one starts.
+            assert!(tokio::net::TcpStream::connect(api).await.is_err());
+            open_store(directory.path()).unwrap().close().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_panics_ends_the_node() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut node = node(directory.path()).await;
+        node.stages.spawn(async { panic!("for the test") });
+        let error = node.run_until(std::future::pending()).await.unwrap_err().to_string();
+        assert!(error.starts_with("a stage failed: task"), "{error}");
+    }
+    #[tokio::test]
+    async fn the_last_counters_are_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut node = node(directory.path()).await;
+        let mut stop = node.stop_counters.subscribe();
+        let sender = tokio::spawn(async move {
+            stop.wait_for(|stopped| *stopped).await.unwrap();
+            // Longer than closing the database takes.
+            let _ = tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>()).await;
+        });
+        let watched = sender.abort_handle();
+        node.counters = Some(sender);
+        node.run_until(async {}).await.unwrap();
+        assert!(watched.is_finished());
     }
 }

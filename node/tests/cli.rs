@@ -7,7 +7,7 @@ mod backup;
 mod bench;
 #[path = "cli/configure.rs"]
 mod configure;
-#[cfg(target_os = "linux")]
+#[cfg(target_os = "linux")] // Elsewhere nobody can limit another process's files.
 #[path = "cli/failing.rs"]
 mod failing;
 #[path = "cli/fake.rs"]
@@ -18,6 +18,9 @@ mod http;
 mod node;
 #[path = "cli/program.rs"]
 mod program;
+#[cfg(target_os = "linux")] // Elsewhere a machine has one address of its own, and a statsd may listen there.
+#[path = "cli/statsd.rs"]
+mod statsd;
 #[path = "cli/tx.rs"]
 mod tx;
 
