@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -93,6 +94,43 @@ fn a_directory_that_cannot_be_made_is_an_error_in_words() {
     fs::write(&file, "").unwrap();
     let Err(StoreError::Unwritable(text)) = open(&file.join("store")) else { panic!("opened below a file") };
     assert!(text.contains(&*file.to_string_lossy()), "{text}");
+}
+
+/// On this thread permissions count, even if the tests are run by root.
+fn as_anybody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective = rustix::thread::CapabilitySet::empty();
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            work()
+        });
+        thread.join().unwrap()
+    })
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_an_error_in_words_and_stays_as_it_is() {
+    world::run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (new, old) = (directory.path().join("new"), directory.path().join("old"));
+        fs::create_dir(&new).unwrap();
+        filled(&old).await;
+        let expected = picture(&old).await;
+        let (log, index) = (old.join("log"), old.join("index"));
+        for (store, closed, mode) in [(&new, &new, 0o500), (&old, &log, 0o500), (&old, &index, 0)] {
+            let permissions = |mode| fs::set_permissions(closed, fs::Permissions::from_mode(mode)).unwrap();
+            permissions(mode);
+            let opened = as_anybody(|| open(store).err());
+            permissions(0o700);
+            let Some(StoreError::Unwritable(text)) = opened else { panic!("{}: {opened:?}", closed.display()) };
+            assert!(text.contains("make the directory writable for this user and start again"), "{text}");
+            let name = closed.file_name().unwrap().to_str().unwrap();
+            assert!(text.contains(name), "{name}: {text}");
+        }
+        assert_eq!(fs::read_dir(&new).unwrap().count(), 0);
+        assert_eq!(picture(&old).await, expected);
+    });
 }
 
 #[test]

@@ -275,6 +275,58 @@ async fn fail_everywhere() {
 }
 
 #[test]
+fn a_mark_that_cannot_be_written_leaves_the_one_before() {
+    world::run(fail_the_mark());
+}
+
+/// `STATE` is written when a store is opened and when it is closed.
+async fn fail_the_mark() {
+    let seed: u64 = setting("BIGCHAINDB_CRASH_SEED").unwrap_or_else(rand::random);
+    eprintln!("failing mark: BIGCHAINDB_CRASH_SEED={seed}");
+    let mut recorded = Recorded::new(Script::new(seed, STEPS, &Pool::new()).one_by_one()).await;
+    let all = recorded.script.len();
+    let whole = Disk::default();
+    let store = open(&whole, "boot", None).unwrap();
+    for n in 0..all {
+        assert!(recorded.script.make(n, &store).await);
+    }
+    store.close().await.unwrap();
+    let events = whole.events();
+    let (mut at_start, mut at_end) = (0, 0);
+    for (at, event) in events.iter().enumerate() {
+        let fault = match event {
+            Event::Write(name, _, data) if name == "STATE.new" => Fault::Full(data.len() / 2),
+            Event::Sync(name) if name == "STATE.new" => Fault::Sync,
+            Event::Rename(..) => Fault::Rename,
+            _ => continue,
+        };
+        let disk = Disk::default();
+        disk.fail(at, fault);
+        let what = format!("seed {seed}, {fault:?} at event {at}");
+        let (error, steps) = match open(&disk, "boot", None) {
+            Err(error) => (error, 0),
+            Ok(store) => {
+                for n in 0..all {
+                    assert!(recorded.script.make(n, &store).await, "{what}: step {n}");
+                }
+                (store.close().await.expect_err(&what), all)
+            }
+        };
+        assert!(matches!(error, StoreError::Unwritable(_)) && error.to_string().contains("`log/STATE`"), "{error}");
+        *(if steps == 0 { &mut at_start } else { &mut at_end }) += 1;
+        let before = image_after(&Image::new(), &events[..at], Survival::Everything);
+        assert_eq!(disk.files().get("STATE"), before.get("STATE"), "{what}");
+        assert!(before.get("STATE").is_none_or(|line| line.ends_with(b"\n")), "{what}: the mark is half there");
+        for survival in [Survival::Nothing, Survival::Everything, Survival::Sectors(seed)] {
+            let left = Disk::with(image_after(&Image::new(), &disk.events(), survival));
+            let boot = if matches!(survival, Survival::Everything) { "boot" } else { "other boot" };
+            drop(recorded.judge(&left, steps, boot, &format!("{what}, {survival:?}")).await);
+        }
+    }
+    assert_eq!((at_start, at_end), (6, 3));
+}
+
+#[test]
 fn a_damaged_index_costs_time_and_nothing_else() {
     world::run(damage_the_index());
 }

@@ -135,6 +135,8 @@ struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    /// Caught and never asked for: a file that may not grow is told by the write that meets it.
+    _file_size: Signal,
 }
 
 impl StopSignals {
@@ -144,6 +146,7 @@ impl StopSignals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

@@ -135,7 +135,7 @@ impl EmbeddedStore {
             }
             match FjallIndex::open(&index_dir, options.memtable_bytes) {
                 Ok(index) => Ok(Arc::new(index)),
-                Err(error) if !fresh => {
+                Err(error @ StoreError::Damaged(_)) if !fresh => {
                     tracing::warn!(%error, "rebuilding the index");
                     remove_index()?;
                     Ok(Arc::new(FjallIndex::open(&index_dir, options.memtable_bytes)?))
@@ -163,6 +163,7 @@ impl EmbeddedStore {
         };
         let checkpoint = match replay::checkpoint(&log, index.as_ref()) {
             Ok(checkpoint) => checkpoint,
+            Err(error @ StoreError::Unwritable(_)) => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "rebuilding the index");
                 drop(index);
@@ -240,8 +241,8 @@ impl EmbeddedStore {
             if let Some(failure) = shared.failure() {
                 return Err(failure);
             }
-            indexer::write_batch(shared.index.as_ref(), &shared.tail, u64::MAX)?;
-            shared.index.sync()?;
+            shared.noting_damage(indexer::write_batch(shared.index.as_ref(), &shared.tail, u64::MAX))?;
+            shared.noting_damage(shared.index.sync())?;
             if !shared.index_is_broken.load(Ordering::SeqCst) {
                 State { synced: shared.log.end(), index: Trust::Clean }.write(&shared.io)?;
             }

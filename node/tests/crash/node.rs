@@ -52,6 +52,15 @@ impl Node {
         }
     }
 
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// `None` while it runs, or after it was killed.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap()?.code()
+    }
+
     /// `kill -9`, at once. Gives what the console said since the start was waited for.
     pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();

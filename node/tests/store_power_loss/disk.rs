@@ -1,7 +1,7 @@
 //! A disk in memory that remembers every write and sync, so that one run can be cut off at any point afterwards, with
 //! whatever a real disk might have kept of what was not synced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub enum Event {
     SetSize(String, u64),
     Sync(String),
     Remove(String),
+    Rename(String, String),
     SyncDir,
     /// Nothing: so many steps of the script were confirmed.
     Confirmed(usize),
@@ -46,6 +47,8 @@ pub enum Fault {
     Sync,
     /// A write takes so many bytes and reports a full disk.
     Full(usize),
+    /// A new name is refused.
+    Rename,
 }
 
 /// Files by name.
@@ -113,6 +116,18 @@ impl Io for Disk {
         let mut state = self.0.lock();
         state.files.remove(name);
         state.events.push(Event::Remove(name.to_owned()));
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.0.lock();
+        if let Some(Fault::Rename) = DiskFile::fault(&mut state) {
+            state.failed = true;
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        let bytes = state.files.remove(from).unwrap();
+        state.files.insert(to.to_owned(), bytes);
+        state.events.push(Event::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
@@ -191,21 +206,29 @@ fn write(file: &mut Vec<u8>, offset: u64, data: &[u8]) {
 
 /// What a disk that began with `start` holds after some events and a loss of power.
 pub fn image_after(start: &Image, events: &[Event], survival: Survival) -> Image {
-    let mut durable = start.clone();
-    let mut durable_names: BTreeSet<String> = start.keys().cloned().collect();
+    // Files by number, since what a name stands for changes.
+    let mut durable: BTreeMap<usize, Vec<u8>> = start.values().cloned().enumerate().collect();
+    let mut durable_names: BTreeMap<String, usize> = start.keys().cloned().zip(0..).collect();
     let mut names = durable_names.clone();
-    let mut pending: Vec<&Event> = Vec::new();
+    let mut pending: Vec<(usize, &Event)> = Vec::new();
     for event in events {
         match event {
-            Event::Create(name) => drop(names.insert(name.clone())),
+            Event::Create(name) => {
+                names.insert(name.clone(), durable.len());
+                durable.insert(durable.len(), Vec::new());
+            }
             Event::Remove(name) => drop(names.remove(name)),
+            Event::Rename(from, to) => {
+                let file = names.remove(from).unwrap();
+                names.insert(to.clone(), file);
+            }
             Event::SyncDir => durable_names = names.clone(),
-            Event::Write(..) | Event::SetSize(..) => pending.push(event),
+            Event::Write(name, ..) | Event::SetSize(name, _) => pending.push((names[name], event)),
             Event::Sync(name) => {
-                pending.retain(|event| {
-                    let synced = name_of(event) == name;
+                pending.retain(|(file, event)| {
+                    let synced = *file == names[name];
                     if synced {
-                        apply(&mut durable, event);
+                        apply(&mut durable, *file, event);
                     }
                     !synced
                 });
@@ -216,17 +239,17 @@ pub fn image_after(start: &Image, events: &[Event], survival: Survival) -> Image
     let mut random = StdRng::seed_from_u64(if let Survival::Sectors(seed) = survival { seed } else { 0 });
     match survival {
         Survival::Nothing => {}
-        Survival::Everything => pending.iter().for_each(|event| apply(&mut durable, event)),
+        Survival::Everything => pending.iter().for_each(|(file, event)| apply(&mut durable, *file, event)),
         Survival::Torn(kept) => {
             let (last, before) = pending.split_last().map_or((None, &[][..]), |(last, before)| (Some(last), before));
-            before.iter().for_each(|event| apply(&mut durable, event));
-            if let Some(Event::Write(name, offset, data)) = last {
+            before.iter().for_each(|(file, event)| apply(&mut durable, *file, event));
+            if let Some((file, Event::Write(name, offset, data))) = last {
                 let data = data[..kept.min(data.len())].to_vec();
-                apply(&mut durable, &Event::Write(name.clone(), *offset, data));
+                apply(&mut durable, *file, &Event::Write(name.clone(), *offset, data));
             }
         }
         Survival::Sectors(_) => {
-            for event in pending {
+            for (file, event) in pending {
                 match event {
                     Event::Write(name, offset, data) => {
                         let mut at = *offset;
@@ -234,13 +257,13 @@ pub fn image_after(start: &Image, events: &[Event], survival: Survival) -> Image
                         while !rest.is_empty() {
                             let (sector, more) = rest.split_at(rest.len().min(SECTOR - at as usize % SECTOR));
                             if random.random_bool(0.5) {
-                                apply(&mut durable, &Event::Write(name.clone(), at, sector.to_vec()));
+                                apply(&mut durable, file, &Event::Write(name.clone(), at, sector.to_vec()));
                             }
                             at += sector.len() as u64;
                             rest = more;
                         }
                     }
-                    other if random.random_bool(0.5) => apply(&mut durable, other),
+                    other if random.random_bool(0.5) => apply(&mut durable, file, other),
                     _ => {}
                 }
             }
@@ -251,19 +274,11 @@ pub fn image_after(start: &Image, events: &[Event], survival: Survival) -> Image
         Survival::Sectors(_) if random.random_bool(0.5) => durable_names,
         _ => names,
     };
-    kept.into_iter().map(|name| (name.clone(), durable.remove(&name).unwrap_or_default())).collect()
+    kept.into_iter().map(|(name, file)| (name, durable.remove(&file).unwrap_or_default())).collect()
 }
 
-fn name_of(event: &Event) -> &str {
-    match event {
-        Event::Create(name) | Event::Write(name, ..) | Event::SetSize(name, _) | Event::Sync(name) => name,
-        Event::Remove(name) => name,
-        Event::SyncDir | Event::Confirmed(_) => "",
-    }
-}
-
-fn apply(files: &mut Image, event: &Event) {
-    let file = files.entry(name_of(event).to_owned()).or_default();
+fn apply(files: &mut BTreeMap<usize, Vec<u8>>, file: usize, event: &Event) {
+    let file = files.entry(file).or_default();
     match event {
         Event::Write(_, offset, data) => write(file, *offset, data),
         Event::SetSize(_, size) => file.resize(*size as usize, 0),

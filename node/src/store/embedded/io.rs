@@ -18,7 +18,10 @@ pub trait Io: Send + Sync + 'static {
     /// Removes a file; durable after [`Io::sync_dir`].
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes new and removed names durable.
+    /// Gives a file another name, in place of the file that has it; durable after [`Io::sync_dir`].
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Makes new, changed and removed names durable.
     fn sync_dir(&self) -> io::Result<()>;
 }
 
@@ -85,6 +88,10 @@ impl Io for Directory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.path.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn sync_dir(&self) -> io::Result<()> {

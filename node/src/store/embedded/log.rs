@@ -344,10 +344,17 @@ fn unreadable(what: &str, error: &io::Error) -> StoreError {
     StoreError::Damaged(format!("cannot {what}: {error}"))
 }
 
+/// Whether the system does not let anything be written there, which says nothing about what was written before.
+pub fn refuses_writes(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | PermissionDenied | ReadOnlyFilesystem)
+}
+
 /// A failed write, in words for people.
 pub fn unwritable(what: &str, error: &io::Error) -> StoreError {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space and start again",
+        io::ErrorKind::FileTooLarge => "; raise the limit on the size of files (`ulimit -f`) and start again",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; make the directory writable for this user and start again"
         }

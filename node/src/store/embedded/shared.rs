@@ -82,7 +82,9 @@ impl Shared {
 
     /// The index could not be written: nothing more can be decided without filling the memory.
     pub fn fail_index(&self, error: StoreError) {
-        self.distrust_index();
+        if let StoreError::Damaged(_) = error {
+            self.distrust_index();
+        }
         self.fail(error);
     }
 

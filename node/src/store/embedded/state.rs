@@ -1,8 +1,8 @@
 //! The file `STATE` beside the segments: whether the index may be trusted at the next start.
 //!
 //! One line: `clean END` after an orderly stop; `open END BOOT` while a process writes, with the system's boot id;
-//! `rebuild END` when the index was found damaged. END: the log was synced up to there at least. Anything else (a torn
-//! write too) means `rebuild 0`.
+//! `rebuild END` when the index was found damaged. END: the log was synced up to there at least. Anything else means
+//! `rebuild 0`. The file is written aside and renamed: a write that fails or is torn leaves the old line.
 
 use std::io;
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use super::log::unwritable;
 use crate::store::Result;
 
 const NAME: &str = "STATE";
+
+/// The next one, until it is whole.
+const NEXT: &str = "STATE.new";
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +83,11 @@ impl State {
             Trust::Rebuild => format!("rebuild {synced}\n"),
         };
         let write = || {
-            let file = io.open(NAME)?;
+            let file = io.open(NEXT)?;
             file.set_size(0)?;
             file.write_at(0, line.as_bytes())?;
             file.sync()?;
+            io.rename(NEXT, NAME)?;
             io.sync_dir()
         };
         write().map_err(|e| unwritable("write `log/STATE`", &e))

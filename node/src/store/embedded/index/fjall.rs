@@ -3,6 +3,8 @@
 //! Two keyspaces: keys that are looked up one by one, of which most are not there (a new transaction, an unspent
 //! output), so that filters answer; and keys that are read as ranges.
 
+use std::error::Error;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -10,8 +12,9 @@ use bytes::Bytes;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
+use super::super::log::{refuses_writes, unwritable};
 use super::{Index, broken};
-use crate::store::Result;
+use crate::store::{Result, StoreError};
 
 /// Bytes of blocks kept in memory; the system's page cache does the rest.
 const CACHE: u64 = 8 << 20;
@@ -24,13 +27,18 @@ pub struct FjallIndex {
 }
 
 impl FjallIndex {
-    /// Opens or makes the database in a directory. An error means that the directory is of no use. `memtable_bytes`:
-    /// what each keyspace gathers in memory before it writes a table.
+    /// Opens or makes the database in a directory. `memtable_bytes`: what each keyspace gathers in memory before it
+    /// writes a table.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`]: the directory is of no use; [`StoreError::Unwritable`]: it may be, once it can be
+    /// written.
     pub fn open(path: &Path, memtable_bytes: u64) -> Result<Self> {
         // What a power loss has torn makes fjall panic in places.
         catch_unwind(AssertUnwindSafe(|| Self::try_open(path, memtable_bytes)))
             .map_err(|_| broken(&"it does not open"))?
-            .map_err(|e| broken(&e))
+            .map_err(|e| failed(&e))
     }
 
     fn try_open(path: &Path, memtable_bytes: u64) -> fjall::Result<Self> {
@@ -64,7 +72,46 @@ impl FjallIndex {
 
     /// fjall panics on some kinds of damage; a reader must get an error instead.
     fn guarded<T>(&self, read: impl FnOnce() -> fjall::Result<T>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(read)).map_err(|_| broken(&"a table is damaged"))?.map_err(|e| broken(&e))
+        catch_unwind(AssertUnwindSafe(read)).map_err(|_| broken(&"a table is damaged"))?.map_err(|e| failed(&e))
+    }
+}
+
+/// Tells a disk that takes no writes from damage. What was written before the error stays good: a batch that was cut
+/// off does not count.
+fn failed(error: &fjall::Error) -> StoreError {
+    if matches!(error, fjall::Error::Poisoned) {
+        return StoreError::Unwritable(
+            "a table of the index could not be written in the background; see whether the disk is full, and start again"
+                .to_owned(),
+        );
+    }
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(reason) = cause {
+        if let Some(reason) = reason.downcast_ref::<io::Error>()
+            && refuses_writes(reason)
+        {
+            return unwritable("write to the directory `index`", reason);
+        }
+        cause = reason.source();
+    }
+    broken(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_damage() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        for error in [fjall::Error::Io(full()), fjall::Error::Storage(full().into()), fjall::Error::Poisoned] {
+            assert!(matches!(failed(&error), StoreError::Unwritable(_)), "{error}");
+        }
+        assert!(failed(&fjall::Error::Storage(full().into())).to_string().contains("free some space"));
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        for error in [fjall::Error::Io(cut), fjall::Error::Unrecoverable] {
+            assert!(matches!(failed(&error), StoreError::Damaged(_)), "{error}");
+        }
     }
 }
 

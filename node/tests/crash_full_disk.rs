@@ -1,0 +1,118 @@
+//! A disk that takes no more: the node says so and ends; what it had answered with 202 is there at the next start.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicUsize;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ledger::ids::TxId;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rustix::process::{Resource, Rlimit, prlimit};
+
+#[path = "crash/http.rs"]
+mod http;
+#[path = "crash/load.rs"]
+#[allow(dead_code)] // Shared with the test that kills nodes, which uses all of it.
+mod load;
+#[path = "crash/node.rs"]
+#[allow(dead_code)] // As above.
+mod node;
+
+use http::Connection;
+use load::{Maker, Outcome};
+use node::Node;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Posts until the node ends; gives what was accepted.
+fn post_until_it_ends(node: &mut Node, address: SocketAddr) -> Vec<TxId> {
+    let mut random = StdRng::seed_from_u64(1);
+    let mut maker = Maker::new(&mut random);
+    let mut accepted = Vec::new();
+    let deadline = Instant::now() + DEADLINE;
+    while node.exit_code().is_none() {
+        assert!(Instant::now() < deadline, "the node went on for {} transactions", accepted.len());
+        let posted = load::post(address, maker.round(&mut random), &AtomicUsize::new(0));
+        accepted.extend(posted.iter().filter(|(_, o)| *o == Outcome::Accepted).map(|(work, _)| work.tx.id()));
+    }
+    accepted
+}
+
+/// The node ended by itself with an error in words; started again, it has everything.
+fn nothing_is_lost(mut node: Node, data: &Path, accepted: &[TxId], words: &str, lift: impl FnOnce()) {
+    assert_eq!(node.exit_code(), Some(1));
+    let console = node.kill().join("\n");
+    assert!(console.contains("the database cannot be written: cannot write to the"), "{console}");
+    assert!(console.contains(words) && console.contains("nothing that was confirmed is lost"), "{console}");
+    assert!(!console.contains("panicked") && !console.contains("damaged"), "{console}");
+    lift();
+    let node = Node::spawn(data);
+    let address = node.wait_until_ready();
+    let mut connection = Connection::open(address).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    for id in accepted {
+        while connection.get(&format!("/api/v1/transactions/{id}")).unwrap().status != 200 {
+            assert!(Instant::now() < deadline, "{id} was answered with 202 and is not valid");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    drop(connection);
+    let console = node.kill().join("\n");
+    assert!(!console.contains("rebuilding the index"), "{console}");
+    let verified = node::command(data, &["verify"]).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+#[test]
+fn a_log_that_may_not_grow_ends_the_node_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut node = Node::spawn(directory.path());
+    let address = node.wait_until_ready();
+    let limit = |bytes| Rlimit { current: Some(bytes), maximum: None };
+    prlimit(Some(node.pid()), Resource::Fsize, limit(300_000)).unwrap();
+    let accepted = post_until_it_ends(&mut node, address);
+    assert!(accepted.len() > 100, "{} transactions in 300 kB", accepted.len());
+    nothing_is_lost(node, directory.path(), &accepted, "raise the limit on the size of files", || ());
+}
+
+/// A file system in memory, of so many bytes; needs to be root.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(at).status();
+        status.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The node in it is dead by now, and if not: lazily.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_node_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(directory.path(), "size=3m") else {
+        // Past the harness, which shows only the output of tests that fail.
+        let _ = writeln!(std::io::stderr(), "0 passed, 0 failed, 1 skipped: a full disk needs the right to mount one");
+        return;
+    };
+    let mut node = Node::spawn(&disk.0);
+    let address = node.wait_until_ready();
+    let accepted = post_until_it_ends(&mut node, address);
+    assert!(accepted.len() > 100, "{} transactions in 3 MB", accepted.len());
+    nothing_is_lost(node, &disk.0, &accepted, "free some space and start again", || {
+        let larger = Command::new("mount").args(["-o", "remount,size=300m"]).arg(&disk.0).status().unwrap();
+        assert!(larger.success());
+    });
+    fs::metadata(disk.0.join("data/FORMAT")).unwrap();
+}
