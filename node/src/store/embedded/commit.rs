@@ -170,6 +170,8 @@ impl<'a> Group<'a> {
         }
         for entry in entries {
             let id = entry.transaction.id();
+            // Asked before the index is: what the tail knows now may be in the index a moment later.
+            let in_tail = self.shared.tail.read().known(&id).is_some();
             if self.added.contains(&id) || self.counts_in_tail(&id, None) {
                 continue;
             }
@@ -182,7 +184,8 @@ impl<'a> Group<'a> {
             let bytes = transaction.bytes().clone();
             let position = self.push(&Record::Tx { id, assignee: *assignee, assigned_at: *assigned_at, bytes });
             let waiting = Waiting { feed: position, record: position, body: position, entry };
-            self.changes.push(if indexed.is_none() { Change::Enter(waiting) } else { Change::Wait(waiting) });
+            let is_new = !in_tail && indexed.is_none();
+            self.changes.push(if is_new { Change::Enter(waiting) } else { Change::Wait(waiting) });
         }
         Ok(Outcome::Added(Answer::Done))
     }
