@@ -281,7 +281,7 @@ async fn bind(what: &str, address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on `{address}` for {what}"))
 }
 
-/// `/readyz`: the database takes writes, and there is room in the backlog.
+/// `/readyz`: the database takes writes, there is room in the backlog, and assets can be searched.
 struct StoreReadiness {
     store: Arc<EmbeddedStore>,
     backlog_limit: Amount,
@@ -300,7 +300,12 @@ impl Readiness for StoreReadiness {
             waiting.transactions, most.transactions, waiting.bytes, most.bytes
         );
         let state = if waiting.reaches(most) { CheckState::Degraded } else { CheckState::Ok };
-        vec![database, Check { name: "backlog", state, sentence }]
+        let backlog = Check { name: "backlog", state, sentence };
+        let search = match self.store.search_failure() {
+            None => Check { name: "search", state: CheckState::Ok, sentence: "assets can be searched".to_owned() },
+            Some(sentence) => Check { name: "search", state: CheckState::Degraded, sentence },
+        };
+        vec![database, backlog, search]
     }
 }
 

@@ -1,4 +1,5 @@
-//! A disk that takes no more: the node says so and ends; what it had answered with 202 is there at the next start.
+//! What disks do to a running node. One that takes no more: the node says so and ends, and what it had answered with
+//! 202 is there at the next start. One that damages the text index: the node says so and does everything else.
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 use std::fs;
@@ -10,7 +11,10 @@ use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ledger::build::{self, Recipient};
+use ledger::crypto::PrivateKey;
 use ledger::ids::TxId;
+use ledger::json;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::process::{Resource, Rlimit, prlimit};
@@ -79,6 +83,57 @@ fn a_log_that_may_not_grow_ends_the_node_and_loses_nothing() {
     let accepted = post_until_it_ends(&mut node, address);
     assert!(accepted.len() > 100, "{} transactions in 300 kB", accepted.len());
     nothing_is_lost(node, directory.path(), &accepted, "raise the limit on the size of files", || ());
+}
+
+#[test]
+fn a_damaged_text_index_degrades_the_node_until_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::spawn(directory.path());
+    let mut connection = Connection::open(node.wait_until_ready()).unwrap();
+    let key = PrivateKey::from_seed(&[7; 32]);
+    let asset = json::parse(br#"{"kind":"bicycle"}"#).unwrap();
+    let recipient = Recipient { public_keys: vec![key.public_key()], amount: 1 };
+    let prepared = build::create(&[key.public_key()], &[recipient], Some(asset), None).unwrap();
+    let signed = build::sign(&prepared, &[key]).unwrap().to_canonical();
+    assert_eq!(connection.post("/api/v1/transactions", &signed).unwrap().status, 202);
+    let deadline = Instant::now() + DEADLINE;
+    let found = |connection: &mut Connection| loop {
+        let answer = connection.get("/api/v1/assets?search=bicycle").unwrap();
+        if answer.status != 200 || answer.body.contains("bicycle") {
+            return answer.status;
+        }
+        assert!(Instant::now() < deadline, "the asset is not found");
+    };
+    assert_eq!(found(&mut connection), 200);
+    assert!(check(&mut connection, "search").contains("assets can be searched"));
+    node.kill();
+
+    let files = fs::read_dir(directory.path().join("data/search")).unwrap().map(|entry| entry.unwrap().path());
+    let terms = files.filter(|path| path.extension().is_some_and(|e| e == "term"));
+    for file in terms {
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[3] ^= 1;
+        fs::write(file, bytes).unwrap();
+    }
+    let node = Node::spawn(directory.path());
+    let mut connection = Connection::open(node.wait_until_ready()).unwrap();
+    assert_eq!(found(&mut connection), 503);
+    let said = check(&mut connection, "search");
+    assert!(said.contains("degraded") && said.contains("made anew at the next start"), "{said}");
+    node.kill();
+
+    let node = Node::spawn(directory.path());
+    let mut connection = Connection::open(node.wait_until_ready()).unwrap();
+    assert_eq!(found(&mut connection), 200);
+    assert!(check(&mut connection, "search").contains("assets can be searched"));
+}
+
+/// One check of `/readyz`, from a node that is ready.
+fn check(connection: &mut Connection, name: &str) -> String {
+    let answer = connection.get("/readyz").unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    body["checks"][name].to_string()
 }
 
 /// A file system in memory, of so many bytes; needs to be root.

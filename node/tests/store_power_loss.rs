@@ -328,18 +328,23 @@ async fn fail_the_mark() {
 
 #[test]
 fn a_damaged_index_costs_time_and_nothing_else() {
-    world::run(damage_the_index());
+    world::run(damage_directory("index", 30));
+}
+
+#[test]
+fn a_damaged_text_index_costs_time_and_nothing_else() {
+    world::run(damage_directory("search", 30));
 }
 
 /// Rounds with a real index on a real file system: it is deleted, truncated, or has bytes turned over, while the
 /// process was killed (its files count) or the system went down (they do not).
-async fn damage_the_index() {
+async fn damage_directory(name: &str, rounds: u64) {
     let seed: u64 = setting("BIGCHAINDB_CRASH_SEED").unwrap_or_else(rand::random);
-    eprintln!("damaged index: BIGCHAINDB_CRASH_SEED={seed}");
+    eprintln!("damaged {name}: BIGCHAINDB_CRASH_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let pool = Pool::new();
     let mut rebuilt = 0;
-    for round in 0..30 {
+    for round in 0..rounds {
         let directory = tempfile::tempdir().unwrap();
         let script = Script::new(seed.wrapping_add(round), 20, &pool);
         let mut expected = String::new();
@@ -352,10 +357,10 @@ async fn damage_the_index() {
             let store = EmbeddedStore::open(directory.path(), options()).unwrap();
             assert!(script.make(n, &store).await);
             if n + 1 == script.len() {
-                expected = picture(&store, &script.written).await;
+                expected = picture_if_undamaged(&store, &script).await.unwrap();
             }
         }
-        let damage = damage(&directory.path().join("index"), &mut random);
+        let damage = damage(&directory.path().join(name), &mut random);
         if random.random_bool(0.3) {
             std::fs::write(directory.path().join("log/STATE"), "open 0 another-boot\n").unwrap();
         }
@@ -375,7 +380,7 @@ async fn damage_the_index() {
         let difference = difference(&expected, &found.unwrap_or_else(|| panic!("{what}: damaged after a rebuild")));
         assert!(difference.is_empty(), "{what}\n{difference}");
     }
-    eprintln!("damaged index: {rebuilt} times it was noticed while running");
+    eprintln!("damaged {name}: {rebuilt} times it was noticed while running");
 }
 
 /// `None`: a look-up met the damage.
@@ -386,7 +391,13 @@ async fn picture_if_undamaged(store: &EmbeddedStore, script: &Script) -> Option<
     }
     store.locate(&ids).await.ok()?;
     store.votes(&script.written.blocks).await.ok()?;
-    Some(picture(store, &script.written).await)
+    let mut picture = picture(store, &script.written).await;
+    for word in script::words() {
+        let found = store.search_assets(&word, 0).await.ok()?;
+        let ids: Vec<String> = found.iter().map(|asset| asset.id.to_string()).collect();
+        picture.push_str(&format!("found: {}\n", ids.join(", ")));
+    }
+    Some(picture)
 }
 
 fn damage(index: &Path, random: &mut StdRng) -> String {
@@ -405,7 +416,7 @@ fn damage(index: &Path, random: &mut StdRng) -> String {
     match random.random_range(0..5) {
         0 => {
             std::fs::remove_dir_all(index).unwrap();
-            "the index deleted".to_owned()
+            "all of it deleted".to_owned()
         }
         1 => {
             std::fs::remove_file(&victim).unwrap();

@@ -68,6 +68,9 @@ const QUEUE: usize = 4096;
 /// takes microseconds, and waiting for another thread takes longer; more of them go to the blocking pool.
 const INLINE: usize = 4;
 
+/// Why nothing is found in a store without a text index.
+const NO_SEARCH: &str = "the text index could not be opened: see the log";
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -125,10 +128,7 @@ impl EmbeddedStore {
         files::check_format(dir)?;
         let io: Arc<dyn Io> = Arc::new(Directory::open(&dir.join("log")).map_err(failed("make `log` in"))?);
         let index_dir = dir.join("index");
-        let remove_index = || match fs::remove_dir_all(&index_dir) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("remove `index` from")(e)),
-            _ => Ok(()),
-        };
+        let remove_index = || files::remove_index(dir).map_err(failed("remove `index` from"));
         let open_index = |fresh: bool| -> Result<Arc<dyn Index>> {
             if fresh {
                 remove_index()?;
@@ -152,7 +152,8 @@ impl EmbeddedStore {
         let Parts { io, boot, open_index, search, lock } = parts;
         let log = Log::open(io.clone(), options.segment_bytes)?;
         let state = State::read(io.as_ref()).map_err(|e| unwritable("read `log/STATE`", &e))?;
-        let mut index = if state.trusts_index(&boot) {
+        let trusted = state.trusts_index(&boot);
+        let mut index = if trusted {
             open_index(false)?
         } else {
             if log.end() > 0 {
@@ -161,18 +162,21 @@ impl EmbeddedStore {
             State { synced: state.synced, index: Trust::Rebuild }.write(&io)?;
             open_index(true)?
         };
-        let checkpoint = match replay::checkpoint(&log, index.as_ref()) {
-            Ok(checkpoint) => checkpoint,
-            Err(error @ StoreError::Unwritable(_)) => return Err(error),
-            Err(error) => {
+        let read = |index: &dyn Index| {
+            let checkpoint = replay::checkpoint(&log, index)?;
+            State { synced: state.synced, index: Trust::Open { boot: boot.clone() } }.write(&io)?;
+            replay::replay(&log, state.synced, index, checkpoint, &options.pace)
+        };
+        let tail = match read(index.as_ref()) {
+            // Met while opening, damage would be met again at the next start.
+            Err(error @ StoreError::Damaged(_)) if trusted => {
                 tracing::warn!(%error, "rebuilding the index");
                 drop(index);
                 index = open_index(true)?;
-                None
+                read(index.as_ref())?
             }
+            tail => tail?,
         };
-        State { synced: state.synced, index: Trust::Open { boot } }.write(&io)?;
-        let tail = replay::replay(&log, state.synced, index.as_ref(), checkpoint, &options.pace)?;
         let synced = log.end();
         let search = search.and_then(|dir| open_search(&dir, synced));
         let backlog_len = AtomicUsize::new(tail.backlog.len());
@@ -229,6 +233,14 @@ impl EmbeddedStore {
     /// Why the store cannot write any more; `None` while all is well.
     pub fn failure(&self) -> Option<StoreError> {
         self.shared.failure()
+    }
+
+    /// Why assets cannot be searched; `None` while all is well. Everything else works without.
+    pub fn search_failure(&self) -> Option<String> {
+        match &self.shared.search {
+            Some(search) => search.failure(),
+            None => Some(NO_SEARCH.to_owned()),
+        }
     }
 
     /// Ends orderly: finishes what was asked for, brings the index up to date, syncs it. Whoever asks after this is
@@ -471,7 +483,7 @@ impl Store for EmbeddedStore {
         let query = query.to_owned();
         let find = move |shared: &Shared| match &shared.search {
             Some(search) => search.find(shared, &query, limit),
-            None => Err(StoreError::Unavailable("the text index could not be opened: see the log".to_owned())),
+            None => Err(StoreError::Unavailable(NO_SEARCH.to_owned())),
         };
         self.ask(find).await
     }

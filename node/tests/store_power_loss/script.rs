@@ -37,17 +37,22 @@ impl Pool {
     pub fn new() -> Self {
         let mut all = Vec::new();
         for n in 0..12_u64 {
-            let money = create(
-                4,
-                &[(4, 1), (5, n + 1)],
-                &format!("{{\"number\":{n},\"padding\":\"{}\"}}", "x".repeat(n as usize * 40)),
-            );
+            let money = create(4, &[(4, 1), (5, n + 1)], &format!("{{\"number\":{n},\"padding\":\"{}\"}}", padding(n)));
             all.push(transfer(4, &[(&money, 0)], &[(6, 1)]));
             all.push(transfer(4, &[(&money, 0)], &[(7, 1)]));
             all.push(money);
         }
         Self(all)
     }
+}
+
+fn padding(n: u64) -> String {
+    "x".repeat(n as usize * 40)
+}
+
+/// Words that assets of the pool can be found by.
+pub fn words() -> impl Iterator<Item = String> {
+    (1..12).map(padding)
 }
 
 /// A sequence of steps, and what they write.

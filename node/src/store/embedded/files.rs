@@ -90,16 +90,27 @@ pub fn write_format(dir: &Path) -> Result<()> {
     write().map_err(|e| unwritable(&format!("write `{}`", path.display()), &e))
 }
 
-/// Removes what belongs to a store, the version first: what remains if this is cut off is seen to be a fragment.
-pub fn remove(dir: &Path) -> Result<()> {
-    let gone = |result: io::Result<()>| match result {
+/// Removes the index, whole or not at all: half of one might open.
+pub fn remove_index(dir: &Path) -> io::Result<()> {
+    let (index, going) = (dir.join("index"), dir.join("index.gone"));
+    gone(fs::remove_dir_all(&going))?;
+    gone(fs::rename(&index, &going))?;
+    gone(fs::remove_dir_all(&going))
+}
+
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
-    };
+    }
+}
+
+/// Removes what belongs to a store, the version first: what remains if this is cut off is seen to be a fragment.
+pub fn remove(dir: &Path) -> Result<()> {
     let remove = || {
         gone(fs::remove_file(dir.join("FORMAT")))?;
         fs::File::open(dir)?.sync_all()?;
-        gone(fs::remove_dir_all(dir.join("index")))?;
+        remove_index(dir)?;
         gone(fs::remove_dir_all(dir.join("search")))?;
         gone(fs::remove_dir_all(dir.join("log")))?;
         fs::File::open(dir)?.sync_all()

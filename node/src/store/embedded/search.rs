@@ -2,14 +2,15 @@
 //! then scored as MongoDB does.
 //!
 //! The thread of this module follows the log, off the commit path and at a low priority, and indexes the assets of
-//! valid CREATE transactions that hold any text. How far it has come stands in the index's commits; if the index does
-//! not open, it is made anew.
+//! valid CREATE transactions that hold any text. How far it has come stands in the index's commits. An index that does
+//! not open is made anew; one that is found damaged later is marked, and made anew at the next start.
 
 pub mod query;
 pub mod text;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use ledger::ids::TxId;
 use ledger::json;
 use parking_lot::{Condvar, Mutex};
 use tantivy::collector::{Count, DocSetCollector, TopDocs};
+use tantivy::directory::error::OpenWriteError;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::{BooleanQuery, Occur, TermQuery};
 use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
@@ -27,6 +29,7 @@ use tantivy::{
 
 use self::query::{Query, fields};
 use self::text::Language;
+use super::log::refuses_writes;
 use super::record::Record;
 use super::shared::Shared;
 use crate::store::{FoundAsset, Result, StoreError};
@@ -50,8 +53,12 @@ const COMMIT_LOG: u64 = 256 << 20;
 /// Priority of the thread: the node's own work comes first.
 const NICE: i32 = 10;
 
+/// A file of the directory that says: make it anew.
+const DAMAGED: &str = "damaged";
+
 /// See the module.
 pub struct Search {
+    directory: PathBuf,
     index: Index,
     reader: IndexReader,
     text: Field,
@@ -66,6 +73,8 @@ struct State {
     asked: u64,
     /// Searches see the log up to here.
     visible: u64,
+    /// The index's files are what was written.
+    checked: bool,
     /// Something was decided.
     news: bool,
     stop: bool,
@@ -79,18 +88,45 @@ impl Search {
         let indexing = TextFieldIndexing::default().set_index_option(IndexRecordOption::WithFreqs);
         let text = schema.add_text_field("text", TextOptions::default().set_indexing_options(indexing));
         let body = schema.add_u64_field("body", FAST);
+        if dir.join(DAMAGED).try_exists()? {
+            tracing::warn!("the text index was found damaged: making a new one");
+            std::fs::remove_dir_all(dir)?;
+        }
         std::fs::create_dir_all(dir)?;
         let directory = tantivy::directory::MmapDirectory::open(dir)?;
         let index = Index::open_or_create(directory, schema.build())?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let position = index.load_metas()?.payload.and_then(|payload| payload.parse().ok()).unwrap_or(0);
+        let position = index.load_metas()?.payload.map_or(Some(0), |payload| position_in(&payload));
+        let position = position.ok_or_else(|| TantivyError::InvalidArgument("its position is damaged".to_owned()))?;
         let state = Mutex::new(State { visible: position, ..State::default() });
-        Ok(Self { index, reader, text, body, state, changed: Condvar::new() })
+        Ok(Self { directory: dir.to_owned(), index, reader, text, body, state, changed: Condvar::new() })
     }
 
     /// The log's position up to which assets are in the index.
     pub fn position(&self) -> u64 {
         self.state.lock().visible
+    }
+
+    /// Why assets cannot be searched; `None` while all is well.
+    pub fn failure(&self) -> Option<String> {
+        self.state.lock().failed.clone()
+    }
+
+    /// Refuses all searches from now on. The first reason stays.
+    fn fail(&self, reason: String) {
+        tracing::error!(reason, "assets cannot be searched any more");
+        self.state.lock().failed.get_or_insert(reason);
+        self.changed.notify_all();
+    }
+
+    /// The index is of no use: it is made anew at the next start.
+    fn give_up(&self, error: &dyn std::fmt::Display) -> StoreError {
+        if let Err(error) = std::fs::write(self.directory.join(DAMAGED), "") {
+            tracing::error!(%error, "cannot note that the text index is damaged; remove the directory `search` by hand");
+        }
+        let reason = format!("the text index does not read ({error}); it is made anew at the next start");
+        self.fail(reason.clone());
+        StoreError::Unavailable(reason)
     }
 
     /// Says that something was decided.
@@ -110,7 +146,7 @@ impl Search {
         let mut state = self.state.lock();
         state.asked = state.asked.max(position);
         self.changed.notify_all();
-        let is_behind = |state: &mut State| state.visible < position && state.failed.is_none();
+        let is_behind = |state: &mut State| (state.visible < position || !state.checked) && state.failed.is_none();
         self.changed.wait_while_for(&mut state, is_behind, PATIENCE);
         match &state.failed {
             Some(reason) => Err(StoreError::Unavailable(format!("the text search has stopped: {reason}"))),
@@ -123,11 +159,25 @@ impl Search {
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
             tracing::debug!(%error, "cannot lower the priority of the text search");
         }
-        if let Err(error) = self.follow(shared) {
-            tracing::error!(%error, "the text search has stopped; the next start goes on with it");
-            self.state.lock().failed = Some(error.to_string());
-            self.changed.notify_all();
+        match catch_unwind(AssertUnwindSafe(|| self.check().and_then(|()| self.follow(shared)))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if is_refused(&error) => {
+                self.fail(format!("cannot write to the directory `search`: {error}; the next start goes on with it"));
+            }
+            Ok(Err(error)) => drop(self.give_up(&error)),
+            Err(_) => drop(self.give_up(&"its thread panicked")),
         }
+    }
+
+    /// Reads all of the index once: a word that a damaged file has lost would be missed silently.
+    fn check(&self) -> anyhow::Result<()> {
+        let damaged = self.index.validate_checksum()?;
+        if let Some(file) = damaged.iter().next() {
+            anyhow::bail!("`{}` is not what was written", file.display());
+        }
+        self.state.lock().checked = true;
+        self.changed.notify_all();
+        Ok(())
     }
 
     fn follow(&self, shared: &Shared) -> anyhow::Result<()> {
@@ -173,10 +223,15 @@ impl Search {
         let position = shared.tail.read().last.2;
         self.wait_for(position)?;
         let query = Query::parse(query);
-        let (best, rest) = self.candidates(&query, limit).map_err(|e| broken(&e))?;
+        // tantivy panics on some kinds of damage.
+        let candidates = catch_unwind(AssertUnwindSafe(|| self.candidates(&query, limit)));
+        let candidates = candidates.map_err(|_| self.give_up(&"a search panicked"))?;
+        let (best, rest) = candidates.map_err(|e| self.give_up(&e))?;
+        // What the index points to is read: if that fails, the index is taken to be at fault.
+        let judge_found = |body| judge(shared, &query, body).map_err(|e| self.give_up(&e));
         let mut found = Vec::with_capacity(best.len());
         for body in best {
-            found.extend(judge(shared, &query, body)?.map(|(score, asset)| (score, body, asset)));
+            found.extend(judge_found(body)?.map(|(score, asset)| (score, body, asset)));
         }
         // The id is part of the document too, but indexed by the store already.
         for id in query.terms.iter().filter_map(|term| term.parse::<TxId>().ok()) {
@@ -189,7 +244,7 @@ impl Search {
         found.sort_by(|(one, a, _), (other, b, _)| other.total_cmp(one).then(a.cmp(b)));
         let mut assets: Vec<FoundAsset> = found.into_iter().map(|(_, _, asset)| asset).collect();
         for body in rest {
-            assets.extend(judge(shared, &query, body)?.map(|(_, asset)| asset));
+            assets.extend(judge_found(body)?.map(|(_, asset)| asset));
         }
         if limit > 0 {
             assets.truncate(limit);
@@ -240,7 +295,7 @@ fn bodies(searcher: &Searcher, addresses: &[DocAddress]) -> tantivy::Result<Vec<
 /// Score and asset of the transaction in the record at a position; `None` if it does not match.
 fn judge(shared: &Shared, query: &Query, body: u64) -> Result<Option<(f64, FoundAsset)>> {
     let (Record::Tx { id, bytes, .. } | Record::Body { id, bytes }) = shared.log.read(body)?.record()? else {
-        return Err(broken(&"it points elsewhere"));
+        return Err(StoreError::Damaged(format!("no transaction stands at position {body} of the log")));
     };
     let Some(data) = asset_data(&bytes) else { return Ok(None) };
     let Ok(value) = json::parse(&data) else { return Ok(None) };
@@ -250,8 +305,23 @@ fn judge(shared: &Shared, query: &Query, body: u64) -> Result<Option<(f64, Found
     Ok(query.score(&texts).map(|score| (score, FoundAsset { id, data })))
 }
 
-fn broken(error: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Unavailable(format!("the text index does not read ({error}); it is rebuilt if `search` is removed"))
+/// Whether the system lets nothing be written: that is no damage.
+fn is_refused(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<TantivyError>() {
+        Some(TantivyError::IoError(error)) => refuses_writes(error),
+        Some(TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, .. })) => refuses_writes(io_error),
+        _ => false,
+    }
+}
+
+/// How far an index has come, as its commits note it: nothing else guards that note against damage.
+fn payload(position: u64) -> String {
+    format!("{position} {:08x}", crc32fast::hash(&position.to_le_bytes()))
+}
+
+fn position_in(noted: &str) -> Option<u64> {
+    let position = noted.split(' ').next()?.parse().ok()?;
+    (payload(position) == noted).then_some(position)
 }
 
 /// Reads the log for valid assets.
@@ -321,7 +391,7 @@ impl Follower<'_> {
     }
 
     fn commit(&mut self) -> anyhow::Result<()> {
-        let position = self.position.to_string();
+        let position = payload(self.position);
         let mut commit = self.writer()?.prepare_commit()?;
         commit.set_payload(&position);
         commit.commit()?;
