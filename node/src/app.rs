@@ -160,6 +160,10 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
     let (api_address, stream_address) = (api.local_addr()?, stream.local_addr()?);
 
     let metrics = Arc::new(Metrics::new());
+    store.observe(metrics.clone());
+    // Weak, as the store holds the metrics.
+    let watched = Arc::downgrade(&store);
+    metrics.database.watch(move || watched.upgrade().map(|store| store.depths()).unwrap_or_default());
     let events = Events::new(EVENTS_KEPT);
     let public_key = federation.node();
     let shared: Arc<dyn Store> = store.clone();

@@ -1,6 +1,7 @@
 //! What the node counts: one struct, registered once, every label from a closed set.
 
 pub mod clients;
+pub mod database;
 pub mod statsd;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use clients::Clients;
+use database::Database;
 
 /// A block's or vote's outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,6 +33,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests, transactions sent, subscribers.
     pub clients: Clients,
+    /// Depths and times of the database.
+    pub database: Database,
     blocks_written: Counter,
     block_transactions: Counter,
     block_write_seconds: Histogram,
@@ -63,6 +67,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("bigchaindb");
         let metrics = Self {
             clients: Clients::register(&mut registry),
+            database: Database::register(&mut registry),
             blocks_written: Counter::default(),
             block_transactions: Counter::default(),
             block_write_seconds: seconds(),
@@ -105,6 +110,7 @@ impl Metrics {
 
     /// The text that Prometheus scrapes (OpenMetrics 1.0).
     pub fn render(&self) -> String {
+        self.database.refresh();
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

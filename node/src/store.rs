@@ -9,6 +9,7 @@
 pub mod embedded;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -255,6 +256,34 @@ pub trait Store: Send + Sync + 'static {
 
     /// Blocks and transactions ever written, for people and metrics.
     async fn counts(&self) -> Result<Counts>;
+}
+
+/// What waits in a store, for people and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Depths {
+    /// For a block.
+    pub backlog: Amount,
+    /// Blocks without a decision.
+    pub undecided_blocks: usize,
+    /// In decided blocks, for the index.
+    pub unindexed: Amount,
+}
+
+/// Something that takes a store its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreWork {
+    /// Making a group of writes durable.
+    Commit,
+    /// Moving what is decided to the index.
+    Index,
+    /// Finding transactions.
+    LookUp,
+}
+
+/// Somebody who wants to know how long a store's work takes. Told from the threads that do it: must not wait.
+pub trait Observer: Send + Sync + 'static {
+    /// Something was done.
+    fn took(&self, work: StoreWork, time: Duration);
 }
 
 /// Sizes of a ledger.

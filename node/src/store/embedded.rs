@@ -33,8 +33,8 @@ pub mod tail;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -57,8 +57,8 @@ use self::search::Search;
 use self::shared::{Shared, Wakes};
 use self::state::{State, Trust};
 use super::{
-    BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
-    StoredBlock, StoredVote,
+    Amount, BacklogEntry, Batch, Counts, Depths, FoundAsset, Located, Observer, Position, Rejection, Result, Settings,
+    Store, StoreError, StoreWork, StoredBlock, StoredVote,
 };
 
 /// Writes that may wait for the commit thread.
@@ -195,6 +195,7 @@ impl EmbeddedStore {
             pace: options.pace,
             cache: cache::Cache::default(),
             search,
+            observer: OnceLock::new(),
             index_is_broken: AtomicBool::new(false),
         });
         shared.report_pending();
@@ -233,6 +234,21 @@ impl EmbeddedStore {
     /// Why the store cannot write any more; `None` while all is well.
     pub fn failure(&self) -> Option<StoreError> {
         self.shared.failure()
+    }
+
+    /// Tells this observer from now on how long things take; only the first one is told.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.shared.observer.set(observer);
+    }
+
+    /// What waits now.
+    pub fn depths(&self) -> Depths {
+        let tail = self.shared.tail.read();
+        Depths {
+            backlog: Amount { transactions: tail.backlog.len(), bytes: tail.backlog_bytes },
+            undecided_blocks: tail.undecided.len(),
+            unindexed: tail.closed_amount,
+        }
     }
 
     /// Why assets cannot be searched; `None` while all is well. Everything else works without.
@@ -455,18 +471,18 @@ impl Store for EmbeddedStore {
 
     async fn locate(&self, ids: &[TxId]) -> Result<Vec<Option<Located>>> {
         if ids.len() <= INLINE {
-            return self.shared.noting_damage(self.shared.locate(ids));
+            return self.shared.noting_damage(self.shared.timed(StoreWork::LookUp, || self.shared.locate(ids)));
         }
         let ids = ids.to_vec();
-        self.ask(move |shared| shared.locate(&ids)).await
+        self.ask(move |shared| shared.timed(StoreWork::LookUp, || shared.locate(&ids))).await
     }
 
     async fn spenders(&self, outputs: &[OutputRef]) -> Result<Vec<Vec<Located>>> {
         if outputs.len() <= INLINE {
-            return self.shared.noting_damage(self.shared.spenders(outputs));
+            return self.shared.noting_damage(self.shared.timed(StoreWork::LookUp, || self.shared.spenders(outputs)));
         }
         let outputs = outputs.to_vec();
-        self.ask(move |shared| shared.spenders(&outputs)).await
+        self.ask(move |shared| shared.timed(StoreWork::LookUp, || shared.spenders(&outputs))).await
     }
 
     async fn outputs_of(&self, owner: &PublicKey) -> Result<Vec<OutputRef>> {

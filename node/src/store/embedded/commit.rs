@@ -19,7 +19,7 @@ use super::index::{Held, key};
 use super::record::{self, HEADER, Record, Requeued};
 use super::shared::Shared;
 use super::tail::{Change, TailBlock, TailVote, Waiting};
-use crate::store::{BacklogEntry, Rejection, Result, Settings, StoreError, StoredVote};
+use crate::store::{BacklogEntry, Rejection, Result, Settings, StoreError, StoreWork, StoredVote};
 
 /// Bytes of records at which a group is full.
 const GROUP_BYTES: usize = 4 << 20;
@@ -386,7 +386,8 @@ impl<'a> Group<'a> {
     /// Writes, syncs, applies, answers: in that order, so that whatever anybody can see is durable.
     fn commit(self) {
         if !self.records.is_empty() {
-            let written = self.shared.log.append(&self.records).and_then(|()| self.shared.log.sync());
+            let write = || self.shared.log.append(&self.records).and_then(|()| self.shared.log.sync());
+            let written = self.shared.timed(StoreWork::Commit, write);
             if let Err(error) = written {
                 self.shared.fail(error.clone());
                 for (answer, _) in self.answers {

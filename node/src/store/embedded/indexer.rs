@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::index::{Checkpoint, Held, Index, Order, key};
 use super::shared::Shared;
 use super::tail::{IdMap, Tail, TailBlock};
-use crate::store::{Amount, Rejection, Result};
+use crate::store::{Amount, Rejection, Result, StoreWork};
 
 /// When the index is written.
 #[derive(Clone, Copy, Debug)]
@@ -217,7 +217,8 @@ impl Signal {
 /// The thread's work.
 pub fn run(shared: &Arc<Shared>) {
     while shared.signal.next(&shared.pace) {
-        if let Err(error) = write_batch(shared.index.as_ref(), &shared.tail, u64::MAX) {
+        let write = || write_batch(shared.index.as_ref(), &shared.tail, u64::MAX);
+        if let Err(error) = shared.timed(StoreWork::Index, write) {
             shared.fail_index(error);
             shared.signal.stop();
             return;

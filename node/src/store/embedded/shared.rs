@@ -1,7 +1,8 @@
 //! What the store's threads and callers share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
@@ -14,7 +15,7 @@ use super::log::Log;
 use super::search::Search;
 use super::state::{State, Trust};
 use super::tail::Tail;
-use crate::store::{Result, StoreError};
+use crate::store::{Observer, Result, StoreError, StoreWork};
 
 /// Wakes those who wait for the next item of a feed.
 #[derive(Default)]
@@ -55,6 +56,8 @@ pub struct Shared {
     pub cache: Cache,
     /// Text of assets; `None`: not searchable.
     pub search: Option<Search>,
+    /// Whoever wants to know how long things take.
+    pub observer: OnceLock<Arc<dyn Observer>>,
     /// Set once the index is known to be damaged.
     pub index_is_broken: AtomicBool,
 }
@@ -63,6 +66,15 @@ impl Shared {
     /// Why nothing can be written any more, if so.
     pub fn failure(&self) -> Option<StoreError> {
         self.failure.borrow().clone()
+    }
+
+    /// Does something and tells the observer how long it took.
+    pub fn timed<T>(&self, work: StoreWork, what: impl FnOnce() -> T) -> T {
+        let Some(observer) = self.observer.get() else { return what() };
+        let begun = Instant::now();
+        let done = what();
+        observer.took(work, begun.elapsed());
+        done
     }
 
     /// Ends all writing. The first reason stays.

@@ -1,0 +1,96 @@
+//! What the database holds back and how long it works.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::store::{Depths, Observer, StoreWork};
+
+/// Kind of work.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    work: &'static str,
+}
+
+/// See the module's page.
+pub struct Database {
+    depths: OnceLock<Box<dyn Fn() -> Depths + Send + Sync>>,
+    backlog_transactions: Gauge,
+    backlog_bytes: Gauge,
+    undecided_blocks: Gauge,
+    unindexed_transactions: Gauge,
+    seconds: Family<Kind, Histogram, fn() -> Histogram>,
+}
+
+/// From 10 µs, a look-up in memory, to some seconds.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_01, 4.0, 10))
+}
+
+impl Database {
+    /// Registers everything.
+    pub fn register(registry: &mut Registry) -> Self {
+        let database = Self {
+            depths: OnceLock::new(),
+            backlog_transactions: Gauge::default(),
+            backlog_bytes: Gauge::default(),
+            undecided_blocks: Gauge::default(),
+            unindexed_transactions: Gauge::default(),
+            seconds: Family::new_with_constructor(seconds),
+        };
+        let r = registry;
+        r.register("backlog_transactions", "Transactions that wait for a block", database.backlog_transactions.clone());
+        r.register_with_unit(
+            "backlog",
+            "Transactions that wait for a block, as canonical JSON",
+            Unit::Bytes,
+            database.backlog_bytes.clone(),
+        );
+        r.register("undecided_blocks", "Blocks without a decision", database.undecided_blocks.clone());
+        r.register(
+            "unindexed_transactions",
+            "Transactions in decided blocks that wait for the index",
+            database.unindexed_transactions.clone(),
+        );
+        r.register_with_unit(
+            "store",
+            "Time of the database's work: making a group of writes durable, moving what is decided to the index, \
+             looking transactions up",
+            Unit::Seconds,
+            database.seconds.clone(),
+        );
+        database
+    }
+
+    /// Asks here how much waits, each time that somebody scrapes.
+    pub fn watch(&self, depths: impl Fn() -> Depths + Send + Sync + 'static) {
+        let _ = self.depths.set(Box::new(depths));
+    }
+
+    /// Brings the gauges up to date.
+    pub(super) fn refresh(&self) {
+        let Some(depths) = self.depths.get() else { return };
+        let Depths { backlog, undecided_blocks, unindexed } = depths();
+        let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        set(&self.backlog_transactions, backlog.transactions);
+        set(&self.backlog_bytes, backlog.bytes);
+        set(&self.undecided_blocks, undecided_blocks);
+        set(&self.unindexed_transactions, unindexed.transactions);
+    }
+}
+
+impl Observer for super::Metrics {
+    fn took(&self, work: StoreWork, time: Duration) {
+        let work = match work {
+            StoreWork::Commit => "commit",
+            StoreWork::Index => "index",
+            StoreWork::LookUp => "look_up",
+        };
+        self.database.seconds.get_or_create(&Kind { work }).observe(time.as_secs_f64());
+    }
+}
