@@ -43,7 +43,7 @@ bench: build ## measure this machine: accepted and valid transactions per second
 fuzz: needs-rust ## a million random inputs for each parser, signatures against libsodium, malformed requests
 	@scripts/fuzz
 
-crash: needs-rust ## kill -9 a loaded node 1,000 times and look for anything lost
+crash: needs-rust ## cut the store's power at 10,000 points, kill -9 a loaded node 1,000 times: is anything lost?
 	@scripts/crash
 
 docs: ## build the book
