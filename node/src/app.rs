@@ -20,10 +20,10 @@ use crate::clock::Clock;
 use crate::config::keyring::Keyring;
 use crate::events::Events;
 use crate::federation::Federation;
-use crate::metrics::{Metrics, statsd};
+use crate::metrics::{Metrics, database, statsd};
 use crate::pipeline::{self, Context, Tuning};
 use crate::store::embedded::{EmbeddedStore, Options};
-use crate::store::{Amount, Settings, Store};
+use crate::store::{Amount, Observer, Settings, Store, StoreWork};
 use crate::verifier::CachingVerifier;
 use crate::web::{self, Check, CheckState, Drained, Limits, NodeInfo, Readiness, WebState};
 use crate::ws::{self, StreamLimits};
@@ -129,6 +129,34 @@ pub fn check_alone(federation: &Federation) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Has the metrics tell what waits in a store and how long it works.
+pub fn watch(store: &Arc<EmbeddedStore>, metrics: &Arc<Metrics>) {
+    store.observe(Arc::new(Times(metrics.clone())));
+    // Weak, as the store holds the metrics.
+    let store = Arc::downgrade(store);
+    metrics.database.watch(move || {
+        let depths = store.upgrade().map(|store| store.depths()).unwrap_or_default();
+        database::Depths {
+            backlog_transactions: depths.backlog.transactions,
+            backlog_bytes: depths.backlog.bytes,
+            undecided_blocks: depths.undecided_blocks,
+            unindexed_transactions: depths.unindexed.transactions,
+        }
+    });
+}
+
+struct Times(Arc<Metrics>);
+
+impl Observer for Times {
+    fn took(&self, work: StoreWork, time: Duration) {
+        match work {
+            StoreWork::Commit => self.0.database.committed(time),
+            StoreWork::Index => self.0.database.indexed(time),
+            StoreWork::LookUp => self.0.database.looked_up(time),
+        }
+    }
+}
+
 /// A node that serves.
 pub struct Node {
     /// Where the HTTP API listens.
@@ -160,10 +188,7 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
     let (api_address, stream_address) = (api.local_addr()?, stream.local_addr()?);
 
     let metrics = Arc::new(Metrics::new());
-    store.observe(metrics.clone());
-    // Weak, as the store holds the metrics.
-    let watched = Arc::downgrade(&store);
-    metrics.database.watch(move || watched.upgrade().map(|store| store.depths()).unwrap_or_default());
+    watch(&store, &metrics);
     let events = Events::new(EVENTS_KEPT);
     let public_key = federation.node();
     let shared: Arc<dyn Store> = store.clone();

@@ -12,7 +12,6 @@ use std::time::Duration;
 use bigchaindb::cli::Cli;
 use bigchaindb::config::settings::{Backend, settings};
 use bigchaindb::metrics::Metrics;
-use bigchaindb::store::{Observer, StoreWork};
 use bigchaindb::web::openapi;
 use clap::CommandFactory;
 
@@ -69,7 +68,7 @@ fn metrics() {
     let took = Duration::from_millis(1);
     metrics.clients.answered("/", 200, took);
     metrics.clients.refused("DoubleSpend");
-    metrics.took(StoreWork::Commit, took);
+    metrics.database.committed(took);
     metrics.voted(true, 1, took);
     metrics.decided(true, 1);
     metrics.rejected("DoubleSpend");

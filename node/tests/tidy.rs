@@ -133,6 +133,7 @@ const STOPWATCHES: &[(&str, &str)] = &[
     ("cli", "waits for a transaction's verdict with a deadline"),
     ("client", "waits for a server's answer with a deadline"),
     ("pipeline", "counts the time of each stage; waits by the runtime's clock, which tests can stop"),
+    ("store", "tells how long its work took"),
     ("web", "counts the time of each answer"),
     ("ws", "sends pings by the runtime's clock, which tests can stop"),
 ];

@@ -9,7 +9,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::store::{Depths, Observer, StoreWork};
+/// What waits in the database.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Depths {
+    /// Transactions that wait for a block.
+    pub backlog_transactions: usize,
+    /// Their bytes.
+    pub backlog_bytes: usize,
+    /// Blocks without a decision.
+    pub undecided_blocks: usize,
+    /// Transactions in decided blocks that wait for the index.
+    pub unindexed_transactions: usize,
+}
 
 /// Kind of work.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,22 +86,30 @@ impl Database {
     /// Brings the gauges up to date.
     pub(super) fn refresh(&self) {
         let Some(depths) = self.depths.get() else { return };
-        let Depths { backlog, undecided_blocks, unindexed } = depths();
+        let depths = depths();
         let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        set(&self.backlog_transactions, backlog.transactions);
-        set(&self.backlog_bytes, backlog.bytes);
-        set(&self.undecided_blocks, undecided_blocks);
-        set(&self.unindexed_transactions, unindexed.transactions);
+        set(&self.backlog_transactions, depths.backlog_transactions);
+        set(&self.backlog_bytes, depths.backlog_bytes);
+        set(&self.undecided_blocks, depths.undecided_blocks);
+        set(&self.unindexed_transactions, depths.unindexed_transactions);
     }
-}
 
-impl Observer for super::Metrics {
-    fn took(&self, work: StoreWork, time: Duration) {
-        let work = match work {
-            StoreWork::Commit => "commit",
-            StoreWork::Index => "index",
-            StoreWork::LookUp => "look_up",
-        };
-        self.database.seconds.get_or_create(&Kind { work }).observe(time.as_secs_f64());
+    /// A group of writes is durable.
+    pub fn committed(&self, took: Duration) {
+        self.observe("commit", took);
+    }
+
+    /// A batch went to the index.
+    pub fn indexed(&self, took: Duration) {
+        self.observe("index", took);
+    }
+
+    /// Transactions were looked up.
+    pub fn looked_up(&self, took: Duration) {
+        self.observe("look_up", took);
+    }
+
+    fn observe(&self, work: &'static str, took: Duration) {
+        self.seconds.get_or_create(&Kind { work }).observe(took.as_secs_f64());
     }
 }
