@@ -77,7 +77,7 @@ pub fn is_known(name: &str) -> bool {
     let name = dotted(name);
     let ours = |module: &&str| is_within(&name, &format!("{OURS}.{module}"));
     name == OURS
-        || MODULES.iter().any(|module| ours(module))
+        || MODULES.iter().any(ours)
         || RENAMED.iter().any(|(python, _)| is_within(&name, python) || is_within(python, &name))
 }
 
