@@ -117,6 +117,7 @@ mod tests {
 
     #[test]
     fn bodies_are_decoded_by_their_character_set() {
+        check("application/json", b"\xef\xbb\xbf{}", Some("{}"));
         check("application/json; charset=utf-8-sig", b"\xef\xbb\xbf{}", Some("{}"));
         check("text/plain; charset=latin-1", b"\"\xe9\"", Some("\"é\""));
         check("text/plain; x=y; Charset=\"ISO-8859-1\"", b"\"\xe9\"", Some("\"é\""));
