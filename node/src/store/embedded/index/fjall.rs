@@ -97,24 +97,6 @@ fn failed(error: &fjall::Error) -> StoreError {
     broken(error)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_is_not_damage() {
-        let full = || io::Error::from(io::ErrorKind::StorageFull);
-        for error in [fjall::Error::Io(full()), fjall::Error::Storage(full().into()), fjall::Error::Poisoned] {
-            assert!(matches!(failed(&error), StoreError::Unwritable(_)), "{error}");
-        }
-        assert!(failed(&fjall::Error::Storage(full().into())).to_string().contains("free some space"));
-        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-        for error in [fjall::Error::Io(cut), fjall::Error::Unrecoverable] {
-            assert!(matches!(failed(&error), StoreError::Damaged(_)), "{error}");
-        }
-    }
-}
-
 impl Index for FjallIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let value = self.guarded(|| self.keyspace(key).get(key))?;
@@ -146,5 +128,23 @@ impl Index for FjallIndex {
 
     fn sync(&self) -> Result<()> {
         self.guarded(|| self.database.persist(PersistMode::SyncAll))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_damage() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        for error in [fjall::Error::Io(full()), fjall::Error::Storage(full().into()), fjall::Error::Poisoned] {
+            assert!(matches!(failed(&error), StoreError::Unwritable(_)), "{error}");
+        }
+        assert!(failed(&fjall::Error::Storage(full().into())).to_string().contains("free some space"));
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        for error in [fjall::Error::Io(cut), fjall::Error::Unrecoverable] {
+            assert!(matches!(failed(&error), StoreError::Damaged(_)), "{error}");
+        }
     }
 }
