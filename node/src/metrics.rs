@@ -104,7 +104,11 @@ impl Metrics {
         r.register("decisions", "Blocks decided", metrics.decisions.clone());
         r.register("decided_transactions", "Transactions in decided blocks", metrics.decided_transactions.clone());
         r.register("rejections", "Transactions dropped from the backlog, by broken rule", metrics.rejections.clone());
-        r.register("reassignments", "Transactions given to another node", metrics.reassignments.clone());
+        r.register(
+            "reassignments",
+            "Transactions given to another node, or taken up again by the only one",
+            metrics.reassignments.clone(),
+        );
         Self { registry, ..metrics }
     }
 

@@ -157,7 +157,10 @@ impl EmbeddedStore {
             open_index(false)?
         } else {
             if log.end() > 0 {
-                tracing::warn!("the store was not closed before the system went down: rebuilding the index");
+                tracing::warn!(
+                    "rebuilding the index from the log: the system went down with the store open, a backup was restored, or the \
+                     index was damaged"
+                );
             }
             State { synced: state.synced, index: Trust::Rebuild }.write(&io)?;
             open_index(true)?

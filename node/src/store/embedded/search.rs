@@ -222,6 +222,9 @@ impl Search {
     pub fn find(&self, shared: &Shared, query: &str, limit: usize) -> Result<Vec<FoundAsset>> {
         let position = shared.tail.read().last.2;
         self.wait_for(position)?;
+        // The id is part of the document too, but indexed by the store already.
+        let words = query.split(|c: char| !c.is_ascii_hexdigit());
+        let ids: Vec<TxId> = words.filter_map(|word| word.to_ascii_lowercase().parse().ok()).collect();
         let query = Query::parse(query);
         // tantivy panics on some kinds of damage.
         let candidates = catch_unwind(AssertUnwindSafe(|| self.candidates(&query, limit)));
@@ -233,8 +236,7 @@ impl Search {
         for body in best {
             found.extend(judge_found(body)?.map(|(score, asset)| (score, body, asset)));
         }
-        // The id is part of the document too, but indexed by the store already.
-        for id in query.terms.iter().filter_map(|term| term.parse::<TxId>().ok()) {
+        for id in ids {
             if let Some(body) = shared.valid_body(&id)?
                 && !found.iter().any(|(_, known, _)| *known == body)
             {

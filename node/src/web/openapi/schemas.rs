@@ -107,7 +107,7 @@ pub fn all() -> Value {
         "Status": exact(json!({
             "status": {"type": "string", "enum": ["valid", "invalid", "undecided", "backlog"]},
         })),
-        "FoundAsset": exact(json!({"data": {"type": "object"}, "id": id})),
+        "FoundAsset": exact(json!({"data": {"type": ["object", "null"]}, "id": id})),
         "Block": exact(json!({
             "id": id,
             "block": exact(json!({
