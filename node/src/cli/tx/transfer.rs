@@ -88,8 +88,8 @@ pub fn run(args: &Args, context: &Context) -> Outcome {
         spent.push((transaction, index));
     }
     let spent: Vec<(&Transaction, u64)> = spent.iter().map(|(transaction, index)| (transaction, *index)).collect();
-    let amounts = spent.iter().map(|(transaction, index)| amount(transaction, *index));
-    let held = amounts.fold(Some(0_u64), |sum, amount| sum?.checked_add(amount));
+    let mut amounts = spent.iter().map(|(transaction, index)| amount(transaction, *index));
+    let held = amounts.try_fold(0_u64, u64::checked_add);
     let held = held.context("The outputs hold more shares together than one output may: spend fewer at once.")?;
     let recipients: Vec<_> = match args.to.as_slice() {
         [to] => vec![to.recipient(held)],
