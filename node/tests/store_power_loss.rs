@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bigchaindb::store::embedded::index::Index;
 use bigchaindb::store::embedded::index::memory::MemoryIndex;
@@ -15,6 +16,7 @@ use bigchaindb::store::embedded::indexer::Pace;
 use bigchaindb::store::embedded::io::Io;
 use bigchaindb::store::embedded::{EmbeddedStore, Options, Parts};
 use bigchaindb::store::{Amount, Result, Store, StoreError};
+use ledger::election::BlockStatus;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -391,13 +393,20 @@ async fn picture_if_undamaged(store: &EmbeddedStore, script: &Script) -> Option<
     }
     store.locate(&ids).await.ok()?;
     store.votes(&script.written.blocks).await.ok()?;
-    let mut picture = picture(store, &script.written).await;
-    for word in script::words() {
-        let found = store.search_assets(&word, 0).await.ok()?;
-        let ids: Vec<String> = found.iter().map(|asset| asset.id.to_string()).collect();
-        picture.push_str(&format!("found: {}\n", ids.join(", ")));
+    for (word, id) in script.words() {
+        let located = store.locate(&[id]).await.ok()?.remove(0);
+        let is_valid = located.is_some_and(|tx| tx.blocks.iter().any(|block| block.status == BlockStatus::Valid));
+        // A search waits for the index only so long.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let found: Vec<_> = store.search_assets(&word, 0).await.ok()?.iter().map(|asset| asset.id).collect();
+            if found == Vec::from_iter(is_valid.then_some(id)) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{id} (valid: {is_valid}) by its text: {found:?}");
+        }
     }
-    Some(picture)
+    Some(picture(store, &script.written).await)
 }
 
 fn damage(index: &Path, random: &mut StdRng) -> String {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bigchaindb::store::{BacklogEntry, Rejection, Store};
 use futures_util::future::join_all;
 use ledger::block::Block;
-use ledger::ids::BlockId;
-use ledger::transaction::Transaction;
+use ledger::ids::{BlockId, TxId};
+use ledger::transaction::{Operation, Transaction};
 use ledger::vote::Vote;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -48,11 +48,6 @@ impl Pool {
 
 fn padding(n: u64) -> String {
     "x".repeat(n as usize * 40)
-}
-
-/// Words that assets of the pool can be found by.
-pub fn words() -> impl Iterator<Item = String> {
-    (1..12).map(padding)
 }
 
 /// A sequence of steps, and what they write.
@@ -98,6 +93,12 @@ impl Script {
         }
         let transactions = pool.0.iter().cloned().chain(genesis.transactions.iter().cloned()).collect();
         Self { steps: all, written: Written { transactions, blocks: author.blocks } }
+    }
+
+    /// Texts that assets of the pool hold, each only one of them, with the transactions that made them.
+    pub fn words(&self) -> impl Iterator<Item = (String, TxId)> {
+        let creates = self.written.transactions.iter().filter(|tx| tx.operation() == Operation::Create);
+        creates.zip(0..).skip(1).map(|(tx, n)| (padding(n), tx.id()))
     }
 
     pub fn len(&self) -> usize {

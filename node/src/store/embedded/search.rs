@@ -248,6 +248,9 @@ impl Search {
         for body in rest {
             assets.extend(judge_found(body)?.map(|(_, asset)| asset));
         }
+        // A transaction that stands in two valid blocks was indexed for each.
+        let mut seen = HashSet::new();
+        assets.retain(|asset| seen.insert(asset.id));
         if limit > 0 {
             assets.truncate(limit);
         }
