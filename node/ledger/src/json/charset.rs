@@ -28,19 +28,22 @@ impl fmt::Display for CharsetError {
 
 impl std::error::Error for CharsetError {}
 
-/// The body's text as UTF-8, for [`super::parse()`]. `charset` is the parameter of the Content-Type, without quotes;
-/// without one the text is UTF-8, and a byte order mark at its start is left out, as the reference's recorded answer shows.
-/// Whether given UTF-8 is right is left to the parser, which refuses the mark where `utf-8` is named.
+/// The body's text as UTF-8, for [`super::parse()`]. `charset` is the parameter of the Content-Type, without quotes.
 ///
-/// Names are Python's, in any case and with any punctuation: `utf-8`, `utf-8-sig` (which takes the mark off), `latin-1`,
-/// `iso-8859-1`, `us-ascii`, `utf-16` and `utf-32` (by their byte order mark, or else little-endian), `utf-16-le`,
-/// `utf-16-be`, `utf-32-le`, `utf-32-be`.
+/// Without one, or with `utf-8`, the text is UTF-8, UTF-16 or UTF-32, told apart by its byte order mark or by where the
+/// first bytes are zero, as the reference's recorded answers show. Whether given UTF-8 is right is left to the parser.
+///
+/// Names are Python's, in any case and with any punctuation: `utf-8`, `latin-1`, `iso-8859-1`, `us-ascii`, `utf-16` and
+/// `utf-32` (by their byte order mark, or else little-endian), `utf-16-le`, `utf-16-be`, `utf-32-le`, `utf-32-be`.
 pub fn decode<'a>(body: &'a [u8], charset: Option<&str>) -> Result<Cow<'a, [u8]>, CharsetError> {
-    let Some(charset) = charset else { return Ok(Cow::Borrowed(without_mark(body))) };
+    let charset = charset.unwrap_or_default();
     let name: String = charset.chars().filter(char::is_ascii_alphanumeric).collect();
-    let text = match name.to_ascii_lowercase().as_str() {
-        "" | "utf8" | "u8" | "utf" => return Ok(Cow::Borrowed(body)),
-        "utf8sig" => return Ok(Cow::Borrowed(without_mark(body))),
+    let name = match name.to_ascii_lowercase().as_str() {
+        "" | "utf8" | "u8" | "utf" | "utf8sig" => detected(body).to_owned(),
+        named => named.to_owned(),
+    };
+    let text = match name.as_str() {
+        "utf8" => return Ok(Cow::Borrowed(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body))),
         "ascii" | "usascii" | "646" if body.is_ascii() => return Ok(Cow::Borrowed(body)),
         "ascii" | "usascii" | "646" => None,
         "latin1" | "latin" | "l1" | "iso88591" | "cp819" | "8859" => {
@@ -63,8 +66,18 @@ pub fn decode<'a>(body: &'a [u8], charset: Option<&str>) -> Result<Cow<'a, [u8]>
     text.map(|text: String| Cow::Owned(text.into_bytes())).ok_or(CharsetError::Undecodable)
 }
 
-fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
+/// Which kind of Unicode a JSON text is in: its first two characters are ASCII, or it begins with a byte order mark.
+fn detected(body: &[u8]) -> &'static str {
+    match body {
+        [0, 0, 0xFE, 0xFF, ..] | [0xFF, 0xFE, 0, 0, ..] => "utf32",
+        // Only where there is a zero byte, as the reference has it.
+        [0xFE, 0xFF, 0, _, ..] | [0xFE, 0xFF, _, 0, ..] | [0xFF, 0xFE, 0, _, ..] | [0xFF, 0xFE, _, 0, ..] => "utf16",
+        [0, 0, 0, _, ..] => "utf32be",
+        [0, _, 0, _, ..] | [0, _] => "utf16be",
+        [_, 0, 0, 0, ..] => "utf32le",
+        [_, 0, _, 0, ..] | [_, 0] => "utf16le",
+        _ => "utf8",
+    }
 }
 
 fn utf16(body: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
@@ -93,7 +106,26 @@ mod tests {
     #[test]
     fn each_character_set() {
         assert_eq!(decode(b"\xEF\xBB\xBF{}", None).as_deref(), Ok(b"{}".as_slice()));
-        check("utf-8", b"\xEF\xBB\xBF{}", Some("\u{feff}{}"));
+        check("utf-8", b"\xEF\xBB\xBF{}", Some("{}"));
+        for text in ["{}", "1", "[\"é🍺\"]"] {
+            let units16: Vec<u16> = text.encode_utf16().collect();
+            let bytes = |mark: bool, be: bool, wide: bool| -> Vec<u8> {
+                let mark = mark.then_some('\u{feff}');
+                let units: Vec<u32> = match wide {
+                    true => mark.into_iter().chain(text.chars()).map(u32::from).collect(),
+                    false => mark.map(|c| c as u16).into_iter().chain(units16.iter().copied()).map(u32::from).collect(),
+                };
+                let width = if wide { 4 } else { 2 };
+                let ordered = |unit: u32| {
+                    if be { unit.to_be_bytes()[4 - width..].to_vec() } else { unit.to_le_bytes()[..width].to_vec() }
+                };
+                units.into_iter().flat_map(ordered).collect()
+            };
+            for (mark, be, wide) in (0..8).map(|n| (n & 1 > 0, n & 2 > 0, n & 4 > 0)) {
+                let body = bytes(mark, be, wide);
+                assert_eq!(decode(&body, None).as_deref(), Ok(text.as_bytes()), "{body:?}");
+            }
+        }
         check("utf-8-sig", b"\xEF\xBB\xBF{}", Some("{}"));
         assert_eq!(decode(b"\xE9", None).as_deref(), Ok(b"\xE9".as_slice()), "left to the parser");
         check("UTF-8", "é".as_bytes(), Some("é"));
