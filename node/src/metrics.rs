@@ -22,6 +22,12 @@ struct Outcome {
     status: &'static str,
 }
 
+/// A stage of the pipelines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    stage: &'static str,
+}
+
 /// A broken rule, by [`ledger::error::Invalid::class`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Rule {
@@ -37,10 +43,9 @@ pub struct Metrics {
     pub database: Database,
     blocks_written: Counter,
     block_transactions: Counter,
-    block_write_seconds: Histogram,
     votes: Family<Outcome, Counter>,
     vote_transactions: Counter,
-    vote_seconds: Histogram,
+    stage_seconds: Family<Stage, Histogram, fn() -> Histogram>,
     decisions: Family<Outcome, Counter>,
     decided_transactions: Family<Outcome, Counter>,
     rejections: Family<Rule, Counter>,
@@ -70,10 +75,9 @@ impl Metrics {
             database: Database::register(&mut registry),
             blocks_written: Counter::default(),
             block_transactions: Counter::default(),
-            block_write_seconds: seconds(),
             votes: Family::default(),
             vote_transactions: Counter::default(),
-            vote_seconds: seconds(),
+            stage_seconds: Family::new_with_constructor(seconds),
             decisions: Family::default(),
             decided_transactions: Family::default(),
             rejections: Family::default(),
@@ -87,19 +91,13 @@ impl Metrics {
             "Transactions in blocks made by this node",
             metrics.block_transactions.clone(),
         );
-        r.register_with_unit(
-            "block_write",
-            "Time to write a block",
-            Unit::Seconds,
-            metrics.block_write_seconds.clone(),
-        );
         r.register("votes", "Votes of this node", metrics.votes.clone());
         r.register("vote_transactions", "Transactions in blocks voted on", metrics.vote_transactions.clone());
         r.register_with_unit(
-            "vote",
-            "Time to judge a block and write the vote",
+            "stage",
+            "Time of one round of a stage: making blocks of what waits, voting on a block, deciding, looking for stale ones",
             Unit::Seconds,
-            metrics.vote_seconds.clone(),
+            metrics.stage_seconds.clone(),
         );
         r.register("decisions", "Blocks decided", metrics.decisions.clone());
         r.register("decided_transactions", "Transactions in decided blocks", metrics.decided_transactions.clone());
@@ -122,17 +120,20 @@ impl Metrics {
     }
 
     /// A block of ours is durable.
-    pub fn block_written(&self, transactions: usize, took: Duration) {
+    pub fn block_written(&self, transactions: usize) {
         self.blocks_written.inc();
         self.block_transactions.inc_by(transactions as u64);
-        self.block_write_seconds.observe(took.as_secs_f64());
     }
 
     /// A vote of ours is durable.
-    pub fn voted(&self, valid: bool, transactions: usize, took: Duration) {
+    pub fn voted(&self, valid: bool, transactions: usize) {
         self.votes.get_or_create(&outcome(valid)).inc();
         self.vote_transactions.inc_by(transactions as u64);
-        self.vote_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A stage of the pipelines (`block`, `vote`, `election` or `stale`) has done a round of its work.
+    pub fn worked(&self, stage: &'static str, took: Duration) {
+        self.stage_seconds.get_or_create(&Stage { stage }).observe(took.as_secs_f64());
     }
 
     /// A block is decided.

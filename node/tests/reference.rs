@@ -69,7 +69,8 @@ fn metrics() {
     metrics.clients.answered("/", 200, took);
     metrics.clients.refused("DoubleSpend");
     metrics.database.committed(took);
-    metrics.voted(true, 1, took);
+    metrics.voted(true, 1);
+    metrics.worked("vote", took);
     metrics.decided(true, 1);
     metrics.rejected("DoubleSpend");
     let text = metrics.render();

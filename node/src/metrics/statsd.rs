@@ -74,8 +74,8 @@ mod tests {
         tokio::task::yield_now().await;
         metrics.clients.posted();
         metrics.clients.posted();
-        metrics.block_written(3, Duration::ZERO);
-        metrics.voted(true, 5, Duration::ZERO);
+        metrics.block_written(3);
+        metrics.voted(true, 5);
         stop.send(true).unwrap();
         sender.await.unwrap().unwrap();
         let mut packet = [0; 512];

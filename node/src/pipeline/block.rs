@@ -30,10 +30,12 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
     let mut stage = Stage { context, position: None, waiting: Vec::new(), written: None };
     let mut decided = stage.context.decided.subscribe();
     while let Some(entries) = stage.collect(&mut decided, &mut stop).await? {
+        let begun = Instant::now();
         let packed = stage.sort_out(entries, &stop).await?;
         if !packed.is_empty() {
             stage.write(packed, &stop).await?;
         }
+        stage.context.metrics.worked("block", begun.elapsed());
     }
     Ok(())
 }
@@ -194,10 +196,9 @@ impl Stage {
             let rest = split_off_beyond(&mut transactions, self.context.tuning.block_bytes);
             let block = self.sign(transactions).await?;
             let (id, n) = (block.id, block.transactions.len());
-            let begun = Instant::now();
+            self.written = Some(Instant::now());
             patiently("write the block", stop, || chain.store().write_block(block.clone())).await?;
-            self.written = Some(begun);
-            self.context.metrics.block_written(n, begun.elapsed());
+            self.context.metrics.block_written(n);
             tracing::debug!(block = %id, transactions = n, "Write new block");
             transactions = rest;
         }

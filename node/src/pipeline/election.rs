@@ -10,6 +10,7 @@ use ledger::election::{self, BlockStatus, Election};
 use ledger::ids::BlockId;
 use ledger::json;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Context, next, patiently};
 use crate::store::{BacklogEntry, Result, StoredVote};
@@ -22,6 +23,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
     let store = context.chain.store().clone();
     let mut position = None;
     while let Some(batch) = next(store.vote_feed(position.as_ref(), BATCH), &mut stop).await? {
+        let begun = Instant::now();
         let mut seen = HashSet::new();
         let blocks: Vec<BlockId> = batch.items.iter().map(|v| v.block).filter(|block| seen.insert(*block)).collect();
         // A late vote's block is decided already, and need not be read for it.
@@ -34,6 +36,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
             decide(&context, id, votes, &stop).await?;
         }
         position = Some(batch.position);
+        context.metrics.worked("election", begun.elapsed());
     }
     Ok(())
 }

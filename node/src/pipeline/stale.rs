@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::ids::PublicKey;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Context, next, patiently};
 use crate::store::{BacklogEntry, Result, StoreError};
@@ -18,7 +19,9 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
         Ok::<(), StoreError>(())
     };
     while next(pause(), &mut stop).await?.is_some() {
+        let begun = Instant::now();
         reassign(&context, &stop).await?;
+        context.metrics.worked("stale", begun.elapsed());
     }
     Ok(())
 }

@@ -74,7 +74,8 @@ impl Stage {
         self.previous = block.id;
         self.last_timestamp = timestamp;
         self.remember(block.id).await?;
-        self.context.metrics.voted(broken.is_none(), block.transactions.len(), begun.elapsed());
+        self.context.metrics.voted(broken.is_none(), block.transactions.len());
+        self.context.metrics.worked("vote", begun.elapsed());
         Ok(())
     }
 
