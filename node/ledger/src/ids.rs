@@ -119,6 +119,12 @@ impl PublicKey {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// Whether a transaction can name this key: the schema wants 43 characters of base58, and one key in some hundred
+    /// thousand has fewer. Whoever makes a key draws again then.
+    pub fn fits_schema(&self) -> bool {
+        self.to_string().len() >= 43
+    }
 }
 
 impl FromStr for PublicKey {
@@ -166,6 +172,15 @@ mod tests {
         for bad in ["", "ab", &hex.to_uppercase(), &hex[1..], &format!("{hex}0"), &hex.replace('1', "g")] {
             assert!(bad.parse::<TxId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn short_keys_do_not_fit_the_schema() {
+        let mut bytes = [0xff; 32];
+        assert!(PublicKey::from_bytes(bytes).fits_schema());
+        bytes[..3].copy_from_slice(&[0, 0, 1]);
+        let short = PublicKey::from_bytes(bytes);
+        assert_eq!((short.to_string().len(), short.fits_schema()), (42, false));
     }
 
     #[test]

@@ -45,11 +45,11 @@ pub struct Plan {
 impl Plan {
     /// The private keys, derived from the salt.
     pub fn private_keys(&self) -> Vec<PrivateKey> {
-        let key = |n: usize| {
+        let key = |n: u64| {
             let (salt, n) = (self.salt.to_be_bytes(), n.to_be_bytes());
             PrivateKey::from_seed(&ledger::crypto::sha3_256(&[b"bigchaindb bench", &salt, &n]))
         };
-        (0..self.keys).map(key).collect()
+        (0..).map(key).filter(|key| key.public_key().fits_schema()).take(self.keys).collect()
     }
 }
 

@@ -45,10 +45,15 @@ pub enum KeypairError {
 impl Keypair {
     /// A new one from the system's random number generator.
     pub fn generate() -> Result<Self, KeypairError> {
-        let mut seed = Zeroizing::new([0; 32]);
-        rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, seed.as_mut())
-            .map_err(|e| KeypairError::Random(e.to_string()))?;
-        Ok(Self::from_private(PrivateKey::from_seed(&seed)))
+        loop {
+            let mut seed = Zeroizing::new([0; 32]);
+            rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, seed.as_mut())
+                .map_err(|e| KeypairError::Random(e.to_string()))?;
+            let pair = Self::from_private(PrivateKey::from_seed(&seed));
+            if pair.public.fits_schema() {
+                return Ok(pair);
+            }
+        }
     }
 
     /// The pair of a private key.
