@@ -51,6 +51,8 @@ pub struct Tuning {
     /// On a `v1.0.1` ledger: from one block to the next one that is not full. The reference makes a block a second at
     /// most then; its clients and the nodes that vote are used to that rhythm.
     pub block_interval: Duration,
+    /// How long a vote waits for an input that is not there, or not in a block that this node knows to be valid.
+    pub input_wait: Duration,
     /// After how long a waiting transaction is given to another node.
     pub reassign_delay: Duration,
     /// How often that is looked at.
@@ -64,6 +66,7 @@ impl Default for Tuning {
             block_bytes: 8 << 20,
             block_wait: Duration::from_millis(40),
             block_interval: Duration::from_secs(1),
+            input_wait: Duration::from_secs(5),
             reassign_delay: Duration::from_secs(120),
             stale_interval: Duration::from_secs(5),
         }

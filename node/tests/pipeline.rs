@@ -47,6 +47,25 @@ async fn what_was_written_before_the_start_is_not_forgotten() {
     rig.stop().await;
 }
 
+/// As when another node decided on the input's block before this one, and spent from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vote_waits_for_this_nodes_own_decision_on_an_input() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    let asset = create(&key(7), 1, 1);
+    let moved = transfer(&asset, &key(7), key(8).public_key(), 1);
+    let voters = [rig.key.public_key()];
+    let [first, second] =
+        [(&asset, 1), (&moved, 2)].map(|(tx, n)| Block::create(vec![tx.clone()], &voters, 1_500_000_000 + n, &rig.key));
+    for block in [&first, &second] {
+        rig.store.write_block(Arc::new(block.clone())).await.unwrap();
+    }
+    rig.start();
+    rig.until_valid(&[&asset, &moved]).await;
+    let statuses = rig.store.block_statuses(&[first.id, second.id]).await.unwrap();
+    assert_eq!(statuses, [Some(BlockStatus::Valid); 2]);
+    rig.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_of_many_bytes_is_full_until_blocks_take_them() {
     let mut rig = Rig::new(Rules::Strict).await;

@@ -122,7 +122,9 @@ impl Stage {
                         tracing::warn!(transaction = %tx.id(), reason, "a transaction could not be judged yet");
                         sorted.wait.push(entry);
                     }
-                    Verdict::Invalid(broken) if self.may_change(&entry, &broken).await? => sorted.wait.push(entry),
+                    Verdict::Invalid(broken) if self.may_change(&entry, &broken, stop).await? => {
+                        sorted.wait.push(entry)
+                    }
                     Verdict::Invalid(broken) => sorted.refuse(tx.id(), &broken, chain.now()),
                 }
             }
@@ -169,22 +171,26 @@ impl Stage {
         Ok(fresh)
     }
 
-    /// Whether a later decision may turn this "invalid" into a "valid": a rival or an input in an undecided block.
-    async fn may_change(&self, entry: &BacklogEntry, broken: &Invalid) -> Result<bool> {
+    /// Whether a later decision may turn this "invalid" into a "valid": a rival or an input in an undecided block, or one
+    /// that was decided since the verdict. (Every decision wakes what waits, also one during this look.)
+    async fn may_change(&self, entry: &BacklogEntry, broken: &Invalid, stop: &watch::Receiver<bool>) -> Result<bool> {
         let store = self.context.chain.store();
         let outputs: Vec<OutputRef> = entry.transaction.spends().collect();
         let undecided = |located: &crate::store::Located| status_of(located) == Some(TxStatus::Undecided);
         match broken {
             Invalid::AlreadySpent { .. } => {
-                let spenders = store.spenders(&outputs).await?;
+                let spenders = patiently("spenders", stop, || store.spenders(&outputs)).await?;
                 let rivals = spenders.iter().flatten().filter(|s| s.transaction.id() != entry.transaction.id());
                 let mut alive = rivals.filter(|s| matches!(status_of(s), Some(TxStatus::Valid | TxStatus::Undecided)));
                 Ok(alive.all(undecided))
             }
             Invalid::TransactionNotInValidBlock { .. } => {
                 let inputs: Vec<TxId> = outputs.iter().map(|o| o.transaction_id).collect();
-                let located = store.locate(&inputs).await?;
-                Ok(located.iter().flatten().any(undecided))
+                let located = patiently("locate", stop, || store.locate(&inputs)).await?;
+                let valid = |located: &Option<crate::store::Located>| {
+                    located.as_ref().is_some_and(|located| status_of(located) == Some(TxStatus::Valid))
+                };
+                Ok(located.iter().flatten().any(undecided) || located.iter().all(valid))
             }
             _ => Ok(false),
         }
@@ -194,7 +200,7 @@ impl Stage {
         let chain = &self.context.chain;
         while !transactions.is_empty() {
             let rest = split_off_beyond(&mut transactions, self.context.tuning.block_bytes);
-            let block = self.sign(transactions).await?;
+            let block = self.sign(transactions, stop).await?;
             let (id, n) = (block.id, block.transactions.len());
             self.written = Some(Instant::now());
             patiently("write the block", stop, || chain.store().write_block(block.clone())).await?;
@@ -207,7 +213,7 @@ impl Stage {
 
     /// Signs a block with an id that is new: the same transactions again (after an invalid block, within one second)
     /// get a later timestamp, or they would inherit the old block's votes.
-    async fn sign(&self, transactions: Vec<Arc<Transaction>>) -> Result<Arc<Block>> {
+    async fn sign(&self, transactions: Vec<Arc<Transaction>>, stop: &watch::Receiver<bool>) -> Result<Arc<Block>> {
         let chain = &self.context.chain;
         let mut timestamp = chain.now() / 1000;
         loop {
@@ -217,7 +223,7 @@ impl Stage {
             let block = tokio::task::spawn_blocking(make)
                 .await
                 .map_err(|e| StoreError::Unavailable(format!("signing was cut off: {e}")))?;
-            if chain.store().block(&block.id).await?.is_none() {
+            if patiently("block", stop, || chain.store().block(&block.id)).await?.is_none() {
                 return Ok(Arc::new(block));
             }
             timestamp += 1;

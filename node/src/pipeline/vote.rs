@@ -14,7 +14,7 @@ use ledger::rules::Rules;
 use ledger::validate::Verdict;
 use ledger::vote::Vote;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Context, next, patiently};
 use crate::chain::Purpose;
@@ -56,7 +56,9 @@ impl Stage {
         let block = &stored.block;
         let chain = self.context.chain.clone();
         let me = chain.federation().node();
-        if stored.status != BlockStatus::Undecided || !block.header.voters.contains(&me.to_string()) {
+        // Also when the others have decided on it: the chain of votes must not leave it out. A vote that names another
+        // block before it than most do counts against its block.
+        if !block.header.voters.contains(&me.to_string()) {
             return Ok(());
         }
         if self.has_vote(&block.id, stop).await? {
@@ -73,7 +75,7 @@ impl Stage {
         patiently("write the vote", stop, || chain.store().write_vote(&vote)).await?;
         self.previous = block.id;
         self.last_timestamp = timestamp;
-        self.remember(block.id).await?;
+        self.remember(block.id, stop).await?;
         self.context.metrics.voted(broken.is_none(), block.transactions.len());
         self.context.metrics.worked("vote", begun.elapsed());
         Ok(())
@@ -88,11 +90,12 @@ impl Stage {
     }
 
     /// Keeps the set small: what is decided meanwhile is known to the store.
-    async fn remember(&mut self, block: BlockId) -> Result<()> {
+    async fn remember(&mut self, block: BlockId, stop: &watch::Receiver<bool>) -> Result<()> {
         self.voted.insert(block);
         if self.voted.len() > 1024 {
             let ids: Vec<BlockId> = self.voted.iter().copied().collect();
-            let statuses = self.context.chain.store().block_statuses(&ids).await?;
+            let store = self.context.chain.store();
+            let statuses = patiently("block statuses", stop, || store.block_statuses(&ids)).await?;
             let open = |status: Option<BlockStatus>| status == Some(BlockStatus::Undecided);
             self.voted = ids.into_iter().zip(statuses).filter(|(_, status)| open(*status)).map(|(id, _)| id).collect();
         }
@@ -113,6 +116,8 @@ impl Stage {
             return Ok(Some(Some(broken)));
         }
         let mut pause = Duration::from_millis(100);
+        let mut decided = self.context.decided.subscribe();
+        let patience = Instant::now() + self.context.tuning.input_wait;
         loop {
             let purpose = Purpose::Voting { voted: &self.voted };
             let verdicts = patiently("judge", stop, || chain.judge_all(&block.transactions, purpose)).await?;
@@ -120,6 +125,9 @@ impl Stage {
             for verdict in verdicts {
                 match verdict {
                     Verdict::Valid => {}
+                    Verdict::Invalid(broken) if may_come(&broken) && Instant::now() < patience => {
+                        unknown = Some(broken.to_string());
+                    }
                     Verdict::Invalid(broken) => return Ok(Some(Some(broken))),
                     Verdict::Undetermined(reason) => unknown = Some(reason),
                 }
@@ -128,8 +136,9 @@ impl Stage {
             if *stop.borrow() {
                 return Ok(None);
             }
-            tracing::warn!(block = %block.id, reason, "a block cannot be judged yet");
-            tokio::time::sleep(pause).await;
+            tracing::info!(block = %block.id, reason, "a block cannot be judged yet");
+            // A decision of this node may be what is missing.
+            let _ = timeout(pause, decided.changed()).await;
             pause = (pause * 2).min(Duration::from_secs(5));
         }
     }
@@ -146,6 +155,12 @@ impl Stage {
         });
         Ok(elsewhere.then_some(Invalid::DuplicateTransaction))
     }
+}
+
+/// Whether a rule is broken only because this node has not read, or not decided on, what others have: they may be ahead by
+/// a moment, and a vote is for ever.
+fn may_come(broken: &Invalid) -> bool {
+    matches!(broken, Invalid::InputDoesNotExist { .. } | Invalid::TransactionNotInValidBlock { .. })
 }
 
 /// Two transactions of one block that spend the same output: the later one is a double spend.
