@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bigchaindb::store::database::Database;
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
 use bigchaindb::store::{BacklogEntry, Settings, Store};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

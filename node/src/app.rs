@@ -1,8 +1,10 @@
 //! Composition root: opens the store, binds, spawns, awaits, drains.
 //!
-//! The only place that names a concrete store and reads the wall clock.
+//! The only place that names a concrete store ([`database`]) and reads the wall clock.
 
-use std::path::PathBuf;
+pub mod database;
+pub mod mongo;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,17 +17,18 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use self::database::{DatabaseSettings, StoreReadiness};
 use crate::chain::{Chain, ChainParts};
 use crate::clock::Clock;
 use crate::config::keyring::Keyring;
 use crate::events::Events;
 use crate::federation::Federation;
-use crate::metrics::{Metrics, database, statsd};
+use crate::metrics::{Metrics, statsd};
 use crate::pipeline::{self, Context, Tuning};
-use crate::store::embedded::{EmbeddedStore, Options};
-use crate::store::{Amount, Observer, Settings, Store, StoreWork};
+use crate::store::database::Database;
+use crate::store::{Amount, Settings, Store, StoreError};
 use crate::verifier::CachingVerifier;
-use crate::web::{self, Check, CheckState, Drained, Limits, NodeInfo, Readiness, WebState};
+use crate::web::{self, Drained, Limits, NodeInfo, WebState};
 use crate::ws::{self, StreamLimits};
 
 /// The version that the API tells: that of the server this one stands in for.
@@ -43,8 +46,8 @@ const STATSD_PERIOD: Duration = Duration::from_secs(1);
 
 /// Everything a node is told from outside.
 pub struct NodeSettings {
-    /// Directory of the embedded store.
-    pub data: PathBuf,
+    /// Which database holds the ledger.
+    pub database: DatabaseSettings,
     /// This node's key.
     pub key: Arc<PrivateKey>,
     /// Keys of the federation.
@@ -79,12 +82,6 @@ pub fn wall_clock() -> Clock {
     })
 }
 
-/// Opens the embedded store of a directory.
-pub fn open_store(data: &std::path::Path) -> anyhow::Result<Arc<EmbeddedStore>> {
-    let store = EmbeddedStore::open(data, Options::default());
-    Ok(Arc::new(store.with_context(|| format!("cannot open the database in `{}`", data.display()))?))
-}
-
 /// Makes the ledger where there is none; `false`: it exists already.
 pub async fn initialise(store: &dyn Store, rules: Option<Rules>, key: &PrivateKey) -> anyhow::Result<bool> {
     if store.settings().await?.is_some() {
@@ -92,7 +89,11 @@ pub async fn initialise(store: &dyn Store, rules: Option<Rules>, key: &PrivateKe
     }
     let settings = Settings { rules: rules.unwrap_or(Rules::Strict) };
     let genesis = Block::genesis(&[key.public_key()], wall_clock()() / 1000, key);
-    store.initialise(&settings, &genesis).await?;
+    match store.initialise(&settings, &genesis).await {
+        // Somebody else did at the same time.
+        Err(StoreError::AlreadyInitialised) => return Ok(false),
+        made => made?,
+    }
     tracing::info!(rules = %settings.rules, genesis = %genesis.id, "made a new ledger");
     Ok(true)
 }
@@ -129,41 +130,13 @@ pub fn check_alone(federation: &Federation) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has the metrics tell what waits in a store and how long it works.
-pub fn watch(store: &Arc<EmbeddedStore>, metrics: &Arc<Metrics>) {
-    store.observe(Arc::new(Times(metrics.clone())));
-    // Weak, as the store holds the metrics.
-    let store = Arc::downgrade(store);
-    metrics.database.watch(move || {
-        let depths = store.upgrade().map(|store| store.depths()).unwrap_or_default();
-        database::Depths {
-            backlog_transactions: depths.backlog.transactions,
-            backlog_bytes: depths.backlog.bytes,
-            undecided_blocks: depths.undecided_blocks,
-            unindexed_transactions: depths.unindexed.transactions,
-        }
-    });
-}
-
-struct Times(Arc<Metrics>);
-
-impl Observer for Times {
-    fn took(&self, work: StoreWork, time: Duration) {
-        match work {
-            StoreWork::Commit => self.0.database.committed(time),
-            StoreWork::Index => self.0.database.indexed(time),
-            StoreWork::LookUp => self.0.database.looked_up(time),
-        }
-    }
-}
-
 /// A node that serves.
 pub struct Node {
     /// Where the HTTP API listens.
     pub api: std::net::SocketAddr,
     /// Where the WebSocket API listens.
     pub stream: std::net::SocketAddr,
-    store: Arc<EmbeddedStore>,
+    store: Arc<dyn Database>,
     stages: JoinSet<pipeline::StageEnd>,
     servers: JoinSet<(&'static str, Drained)>,
     counters: Option<JoinHandle<()>>,
@@ -177,8 +150,10 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
     let own = settings.key.public_key();
     let (keyring, others) = (&settings.keyring, settings.keyring.others(&own));
     let federation = Federation::new(own, &others).changing(&keyring.previous, &keyring.next, &keyring.known);
-    check_alone(&federation)?;
-    let store = open_store(&settings.data)?;
+    if matches!(settings.database, DatabaseSettings::Embedded(_)) {
+        check_alone(&federation)?;
+    }
+    let store = database::open(&settings.database, Some(own)).await?;
     if settings.initialise {
         initialise(store.as_ref(), settings.rules, &settings.key).await?;
     }
@@ -188,7 +163,7 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
     let (api_address, stream_address) = (api.local_addr()?, stream.local_addr()?);
 
     let metrics = Arc::new(Metrics::new());
-    watch(&store, &metrics);
+    database::watch(&store, &metrics);
     let events = Events::new(EVENTS_KEPT);
     let public_key = federation.node();
     let shared: Arc<dyn Store> = store.clone();
@@ -201,6 +176,7 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
         tuning: settings.tuning,
         decided: watch::Sender::new(0),
     };
+    pipeline::election::catch_up(&context).await?;
     let (stop_servers, stop_stages) = (watch::Sender::new(false), watch::Sender::new(false));
     let state = Arc::new(WebState {
         chain: chain.clone(),
@@ -310,34 +286,6 @@ async fn bind(what: &str, address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on `{address}` for {what}"))
 }
 
-/// `/readyz`: the database takes writes, there is room in the backlog, and assets can be searched.
-struct StoreReadiness {
-    store: Arc<EmbeddedStore>,
-    backlog_limit: Amount,
-}
-
-impl Readiness for StoreReadiness {
-    fn checks(&self) -> Vec<Check> {
-        let database = match self.store.failure() {
-            None => Check { name: "database", state: CheckState::Ok, sentence: "takes writes".to_owned() },
-            Some(error) => Check { name: "database", state: CheckState::Failed, sentence: error.to_string() },
-        };
-        let (waiting, most) =
-            (Amount { transactions: self.store.backlog_len(), bytes: self.store.backlog_bytes() }, self.backlog_limit);
-        let sentence = format!(
-            "{} of at most {} transactions wait for a block, {} of at most {} bytes",
-            waiting.transactions, most.transactions, waiting.bytes, most.bytes
-        );
-        let state = if waiting.reaches(most) { CheckState::Degraded } else { CheckState::Ok };
-        let backlog = Check { name: "backlog", state, sentence };
-        let search = match self.store.search_failure() {
-            None => Check { name: "search", state: CheckState::Ok, sentence: "assets can be searched".to_owned() },
-            Some(sentence) => Check { name: "search", state: CheckState::Degraded, sentence },
-        };
-        vec![database, backlog, search]
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
@@ -347,7 +295,7 @@ mod tests {
     async fn node(data: &std::path::Path) -> Node {
         let key = PrivateKey::from_seed(&[1; 32]);
         let settings = NodeSettings {
-            data: data.to_owned(),
+            database: DatabaseSettings::Embedded(data.to_owned()),
             keyring: Keyring::fixed(key.public_key(), &[]),
             key: Arc::new(key),
             rules: None,
@@ -383,7 +331,7 @@ mod tests {
             assert!(error.ends_with("nothing that was confirmed is lost; start it again"), "{error}");
             // It let go of everything: the next one starts.
             assert!(tokio::net::TcpStream::connect(api).await.is_err());
-            open_store(directory.path()).unwrap().close().await.unwrap();
+            database::open_embedded(directory.path()).unwrap().close().await.unwrap();
         }
     }
 

@@ -229,9 +229,12 @@ impl Context {
         Ok(config)
     }
 
-    /// Refuses what is not the embedded store with a ledger in it. (Opening one would make it.)
+    /// Refuses an embedded store without a ledger in it. (Opening one would make it.)
     fn require_ledger(&self, config: &Config) -> anyhow::Result<()> {
-        require_embedded(config)?;
+        require_supported(config)?;
+        if config.database.backend != Backend::Embedded {
+            return Ok(());
+        }
         let path = &config.database.path;
         anyhow::ensure!(
             path.join("log").is_dir(),
@@ -254,12 +257,22 @@ impl Context {
     }
 }
 
-/// Refuses the databases that are not in this build.
+/// Refuses the database that this program does not speak to.
+fn require_supported(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.database.backend != Backend::RethinkDb,
+        "The database backend `rethinkdb` is not in this program, only `embedded` and `mongodb` are: set \
+         `database.backend` (BIGCHAINDB_DATABASE_BACKEND) to one of them."
+    );
+    Ok(())
+}
+
+/// Refuses what is not a directory of this node.
 fn require_embedded(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(
         config.database.backend == Backend::Embedded,
-        "The database backend `{}` is not in this build, only `embedded` is: set `database.backend` \
-         (BIGCHAINDB_DATABASE_BACKEND) to `embedded`.",
+        "This command works on the directory of the embedded store, and the database backend is `{}`. A MongoDB database \
+         is backed up and restored with MongoDB's own tools (`mongodump`, `mongorestore`).",
         config.database.backend
     );
     Ok(())

@@ -8,6 +8,7 @@ pub mod file;
 pub mod keypair;
 pub mod keyring;
 pub mod level;
+pub mod mongo;
 pub mod settings;
 pub mod sources;
 mod typed;
@@ -24,6 +25,7 @@ use fault::ConfigError;
 use keypair::Keypair;
 use keyring::Keyring;
 use level::Level;
+use mongo::MongoDb;
 use settings::Backend;
 use sources::{Findings, Sources, Tree};
 
@@ -112,6 +114,8 @@ pub struct Database {
     pub backend: Backend,
     /// The embedded store's directory.
     pub path: PathBuf,
+    /// The MongoDB store's settings, if it is the one.
+    pub mongodb: Option<MongoDb>,
 }
 
 /// How the other nodes are known.

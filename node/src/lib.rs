@@ -14,6 +14,7 @@ pub mod federation;
 pub mod listen;
 pub mod metrics;
 pub mod pipeline;
+pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod verifier;

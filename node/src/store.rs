@@ -1,15 +1,16 @@
 //! What the node asks of a database, in the ledger's terms.
 //!
-//! Two implementations share one conformance suite (`node/tests/store_conformance.rs`): the embedded store, and MongoDB
-//! later. Look-ups take slices and answer in the slice's order, so that a backend can batch them.
+//! Two implementations share one conformance suite (`node/tests/store_conformance.rs`): the embedded store and MongoDB. Look-ups take slices and answer in the slice's order, so that a backend can batch them.
 //!
 //! Writes are durable when they return. A write that returned an error may or may not have happened; every write may
 //! be repeated.
 
+pub mod database;
 pub mod embedded;
+pub mod mongo;
+pub mod recent;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,6 +33,9 @@ pub enum StoreError {
     /// The disk is full, read-only or not writable. Nothing is lost that was confirmed.
     #[error("the database cannot be written: {0}")]
     Unwritable(String),
+    /// No later try will help until somebody changes the configuration, the server or a certificate; the text says what.
+    #[error("the database cannot be used: {0}")]
+    Misconfigured(String),
     /// The ledger was not initialised.
     #[error("the ledger is not initialised: run `bigchaindb init`")]
     NotInitialised,
@@ -251,39 +255,17 @@ pub trait Store: Send + Sync + 'static {
     /// Assets of valid transactions whose text matches, best first; MongoDB's `$text` meaning. `limit` 0: no limit.
     async fn search_assets(&self, query: &str, limit: usize) -> Result<Vec<FoundAsset>>;
 
+    /// Blocks that this node has not decided on, without the genesis block; what its feeds begin with. None where nobody
+    /// else can have voted: what is open there was written by this node a moment before it ended.
+    async fn undecided_blocks(&self) -> Result<Vec<BlockId>> {
+        Ok(Vec::new())
+    }
+
     /// Every block ever written, in order, for a check of the whole ledger. Does not wait: an empty answer is the end.
     async fn history(&self, after: Option<&Position>, limit: usize) -> Result<(Vec<StoredBlock>, Option<Position>)>;
 
     /// Blocks and transactions ever written, for people and metrics.
     async fn counts(&self) -> Result<Counts>;
-}
-
-/// What waits in a store, for people and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Depths {
-    /// For a block.
-    pub backlog: Amount,
-    /// Blocks without a decision.
-    pub undecided_blocks: usize,
-    /// In decided blocks, for the index.
-    pub unindexed: Amount,
-}
-
-/// Something that takes a store its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreWork {
-    /// Making a group of writes durable.
-    Commit,
-    /// Moving what is decided to the index.
-    Index,
-    /// Finding transactions.
-    LookUp,
-}
-
-/// Somebody who wants to know how long a store's work takes. Told from the threads that do it: must not wait.
-pub trait Observer: Send + Sync + 'static {
-    /// Something was done.
-    fn took(&self, work: StoreWork, time: Duration);
 }
 
 /// Sizes of a ledger.

@@ -4,7 +4,7 @@
 //! ledger as it stands (inputs, amounts, double spends), no transaction in two valid blocks, inputs before their spenders,
 //! and that each recorded decision is what the votes say.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ledger::block::Block;
@@ -52,11 +52,15 @@ impl Report {
 
 /// Reads the whole ledger. `progress` is told the blocks and transactions read so far.
 pub async fn run(chain: &Chain, mut progress: impl FnMut(&Report)) -> Result<Report> {
-    let mut check = Check { chain, report: Report::default(), valid: HashSet::new(), empty: HashSet::new() };
+    let mut check =
+        Check { chain, report: Report::default(), valid: HashSet::new(), early: HashMap::new(), empty: HashSet::new() };
     let mut position = None;
     loop {
         let (blocks, next) = chain.store().history(position.as_ref(), BATCH).await?;
         if blocks.is_empty() {
+            for (spent, spenders) in std::mem::take(&mut check.early) {
+                spenders.iter().for_each(|(tx, _)| check.not_before(tx, &spent));
+            }
             return Ok(check.report);
         }
         for stored in &blocks {
@@ -72,6 +76,9 @@ struct Check<'a> {
     report: Report,
     /// Transactions of valid blocks so far.
     valid: HashSet<TxId>,
+    /// What was spent before its block came, by whom, and when that one's block was made: a database that nodes share gives
+    /// the blocks of one second in any order.
+    early: HashMap<TxId, Vec<(TxId, String)>>,
     empty: HashSet<BlockId>,
 }
 
@@ -119,6 +126,10 @@ impl Check<'_> {
         transactions
     }
 
+    fn not_before(&mut self, spender: &TxId, spent: &TxId) {
+        self.report.fault(format!("transaction {spender} spends {spent}, which is in no block before"));
+    }
+
     async fn transactions(&mut self, block: &Block, transactions: &[Arc<Transaction>]) -> Result<()> {
         let verdicts = self.chain.judge_all(transactions, Purpose::Voting { voted: &self.empty }).await?;
         for (tx, verdict) in transactions.iter().zip(verdicts) {
@@ -132,11 +143,16 @@ impl Check<'_> {
                 }
             }
             for spent in tx.spends().filter(|spent| !self.valid.contains(&spent.transaction_id)) {
-                let spent = spent.transaction_id;
-                self.report.fault(format!("transaction {} spends {spent}, which is in no block before", tx.id()));
+                let spender = (tx.id(), block.header.timestamp.clone());
+                self.early.entry(spent.transaction_id).or_default().push(spender);
             }
         }
         for tx in transactions {
+            for (spender, timestamp) in self.early.remove(&tx.id()).unwrap_or_default() {
+                if timestamp < block.header.timestamp {
+                    self.not_before(&spender, &tx.id());
+                }
+            }
             if !self.valid.insert(tx.id()) {
                 self.report.fault(format!("transaction {} is in two valid blocks, {} is one", tx.id(), block.id));
             }

@@ -9,7 +9,11 @@ mod conversation;
 mod limits;
 #[path = "http/malformed.rs"]
 mod malformed;
+#[path = "mongod/mod.rs"]
+mod mongod;
 #[path = "http/rig.rs"]
 mod rig;
+#[path = "http/server_away.rs"]
+mod server_away;
 #[path = "http/stream.rs"]
 mod stream;

@@ -53,12 +53,16 @@ fn describe(command: &mut clap::Command, name: &str, page: &mut String) {
 
 #[test]
 fn configuration() {
-    let mut page = "| setting | environment variable | default |\n|---|---|---|\n".to_owned();
-    for setting in settings(Backend::Embedded) {
-        let default = setting.default();
-        writeln!(page, "| `{}` | `{}` | `{default}` |", setting.path, setting.variable()).unwrap();
-    }
-    check("configuration.md", &page);
+    let table = |backend: Backend, beginning: &str| {
+        let mut page = "| setting | environment variable | default |\n|---|---|---|\n".to_owned();
+        for setting in settings(backend).filter(|setting| setting.path.starts_with(beginning)) {
+            let default = setting.default();
+            writeln!(page, "| `{}` | `{}` | `{default}` |", setting.path, setting.variable()).unwrap();
+        }
+        page
+    };
+    check("configuration.md", &table(Backend::Embedded, ""));
+    check("configuration-mongodb.md", &table(Backend::MongoDb, "database."));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bigchaindb::store::database::Database;
 use bigchaindb::store::embedded::backup::{backup, drop_ledger, restore};
 use bigchaindb::store::embedded::index::Index;
 use bigchaindb::store::embedded::index::memory::MemoryIndex;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bigchaindb::app;
 use bigchaindb::metrics::Metrics;
 use bigchaindb::store::Store;
+use bigchaindb::store::database::Database;
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
 
 #[path = "crash/http.rs"]
@@ -32,7 +33,8 @@ fn what_waits_in_the_store_is_told_and_how_long_it_works() {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(directory.path(), Options::default()).unwrap());
         let metrics = Arc::new(Metrics::new());
-        app::watch(&store, &metrics);
+        let watched: Arc<dyn Database> = store.clone();
+        app::database::watch(&watched, &metrics);
         initialise(store.as_ref()).await;
         let [one, two, three] = ["1", "2", "3"].map(|n| create(4, &[(4, 1)], &format!("{{\"n\":{n}}}")));
         store.write_backlog(vec![entry(&one, 1, 1), entry(&two, 1, 1), entry(&three, 1, 1)]).await.unwrap();

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bigchaindb::store::database::Database;
 use bigchaindb::store::embedded::index::Index;
 use bigchaindb::store::embedded::index::memory::MemoryIndex;
 use bigchaindb::store::embedded::indexer::Pace;

@@ -91,6 +91,8 @@ const CRATES: &[(&[&str], &[&str])] = &[
     (&["axum", "hyper", "hyper_util", "tower", "http_body_util"], &["web", "ws", "bench", "client"]),
     (&["tokio_tungstenite"], &["ws", "bench"]),
     (&["fjall", "tantivy"], &["store/embedded"]),
+    (&["mongodb"], &["store/mongo"]),
+    (&["rustls", "tokio_rustls", "webpki_roots"], &["store/mongo", "config/mongo"]),
 ];
 
 fn crates(source: &Source) -> Vec<String> {
@@ -108,17 +110,19 @@ fn crates(source: &Source) -> Vec<String> {
     faults
 }
 
-/// Where `EmbeddedStore` may be named outside its own files: the composition root, and the commands that work on a
+/// Where a concrete store may be named outside its own files: the composition root, and the commands that work on a
 /// directory without a node.
-const STORE_OWNERS: &[&str] =
-    &["app", "store/embedded", "cli/init", "cli/drop", "cli/verify", "cli/backup", "cli/restore"];
+const STORE_OWNERS: &[&str] = &["app", "store/embedded", "store/mongo", "cli/backup", "cli/restore"];
+
+/// Names of concrete stores.
+const STORES: &[&str] = &["EmbeddedStore", "store::embedded", "MongoStore", "store::mongo"];
 
 fn concrete_store(source: &Source) -> Vec<String> {
     let Some(module) = source.module(NODE) else { return Vec::new() };
     let owner = STORE_OWNERS.iter().any(|owner| module.starts_with(owner));
     let code = Code::without_tests(&source.text);
-    if !owner && (mentions(&code, "EmbeddedStore") || mentions(&code, "store::embedded")) {
-        return vec![format!("only {} may name the embedded store: take `Arc<dyn Store>`", STORE_OWNERS.join(", "))];
+    if !owner && STORES.iter().any(|store| mentions(&code, store)) {
+        return vec![format!("only {} may name a concrete store: take `Arc<dyn Store>`", STORE_OWNERS.join(", "))];
     }
     Vec::new()
 }

@@ -26,6 +26,7 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &Context) -> Outcome {
     let config = context.load_config()?;
+    super::require_embedded(&config)?;
     context.require_ledger(&config)?;
     let directory = &config.database.path;
     if args.file == Path::new("-") {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{Context, Outcome, ask, require_embedded};
-use crate::store::embedded::backup::drop_ledger;
+use super::{Context, Outcome, ask, require_supported};
+use crate::app::database::{self, DatabaseSettings};
 
 /// Drop the database
 ///
@@ -17,11 +17,11 @@ pub struct Args {}
 
 pub fn run(context: &Context) -> Outcome {
     let config = context.load_config()?;
-    require_embedded(&config)?;
-    let path = &config.database.path;
-    let name = path.display();
+    require_supported(&config)?;
+    let database = DatabaseSettings::new(&config.database);
+    let name = database.name();
     let consent = context.yes || ask(&format!("Do you want to drop `{name}` database? [y/n]: "))? == "y";
-    let dropped = consent && drop_ledger(path)?;
+    let dropped = consent && super::runtime(Some(1))?.block_on(database::drop(&database))?;
     if consent && !dropped {
         writeln!(io::stderr(), "Cannot drop '{name}'. The database does not exist.")?;
     }

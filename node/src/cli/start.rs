@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, Outcome};
+use crate::app::database::{self, DatabaseSettings};
 use crate::app::{self, NodeSettings};
 use crate::config::Config;
 use crate::config::level::Level;
@@ -50,7 +51,7 @@ pub struct InitArgs {}
 /// Runs a node until SIGINT or SIGTERM.
 pub fn start(args: &StartArgs, context: &Context) -> Outcome {
     if args.dev_start_rethinkdb {
-        bail!("Error starting RethinkDB, reason is: this build has only the embedded store");
+        bail!("Error starting RethinkDB, reason is: this program has no RethinkDB");
     }
     let (config, remarks) = context.config(args.dev)?;
     telemetry::start(&config, args.dev)?;
@@ -92,7 +93,7 @@ pub fn init(context: &Context) -> Outcome {
     let config = context.load_config()?;
     let settings = node_settings(config, true)?;
     super::runtime(None)?.block_on(async {
-        let store = app::open_store(&settings.data)?;
+        let store = database::open(&settings.database, Some(settings.key.public_key())).await?;
         let made = app::initialise(store.as_ref(), settings.rules, &settings.key).await?;
         store.close().await?;
         if !made {
@@ -107,14 +108,14 @@ pub fn init(context: &Context) -> Outcome {
 }
 
 fn node_settings(mut config: Config, initialise: bool) -> anyhow::Result<NodeSettings> {
-    super::require_embedded(&config)?;
+    super::require_supported(&config)?;
     let keypair = config.ensure_keypair().context("cannot have a key pair")?;
     let Some(keypair) = keypair else {
         bail!("Can't start BigchainDB, no keypair found. Did you run `bigchaindb configure`?");
     };
     let websocket = config.websocket.clone();
     Ok(NodeSettings {
-        data: config.database.path.clone(),
+        database: DatabaseSettings::new(&config.database),
         keyring: config.keyring.keyring(keypair.public),
         key: keypair.private,
         rules: config.validation,

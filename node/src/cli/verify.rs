@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Context, Outcome};
 use crate::app;
+use crate::app::database::{self, DatabaseSettings};
 use crate::config::Config;
 use crate::federation::Federation;
 use crate::store::{Amount, Store};
@@ -18,7 +19,8 @@ use crate::verify;
 
 /// Check a whole ledger again: ids, signatures, rules, votes, double spends
 ///
-/// Reads the embedded store of the configuration; no node may be running on it. Exits with 1 when anything is wrong.
+/// Reads the ledger of the configuration; no node may be running on an embedded store. Exits with 1 when anything is
+/// wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  BIGCHAINDB_DATABASE_PATH=/var/lib/bigchaindb bigchaindb verify")]
 pub struct Args {}
@@ -27,7 +29,7 @@ pub fn run(context: &Context) -> Outcome {
     let config = context.load_config()?;
     context.require_ledger(&config)?;
     super::runtime(None)?.block_on(async {
-        let store = app::open_store(&config.database.path)?;
+        let store = database::open(&DatabaseSettings::new(&config.database), config.public_key).await?;
         let rules = app::recorded_rules(store.as_ref(), config.validation).await?;
         let federation = federation(&config, store.as_ref()).await?;
         let shared: Arc<dyn Store> = store.clone();

@@ -172,6 +172,8 @@ const MONGODB: &[Setting] = &[
     Setting::text("database.replicaset", "bigchain-rs"),
     Setting::optional("database.login", Text),
     Setting::optional("database.password", Text).secret(),
+    Setting::optional("database.url", Text).secret().added(),
+    Setting::optional("database.compat", Text).added(),
 ];
 
 const RETHINKDB: &[Setting] = &[

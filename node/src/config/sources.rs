@@ -1,6 +1,7 @@
 //! Collects each setting's value from defaults, file, environment and options; the later one wins.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -50,11 +51,18 @@ pub struct Given {
 }
 
 /// The value of every setting that counts, before its meaning is checked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tree {
     /// `database.backend`.
     pub backend: Backend,
     values: BTreeMap<&'static str, Given>,
+}
+
+impl fmt::Debug for Tree {
+    /// Secrets masked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tree({})", self.to_masked_json())
+    }
 }
 
 /// What was found while collecting.

@@ -13,6 +13,7 @@ use super::fault::{Fault, Source};
 use super::keypair::{self, Keypair};
 use super::keyring::Keyring;
 use super::level::Level;
+use super::mongo;
 use super::settings::Backend;
 use super::sources::{Findings, Tree};
 use super::{BindAddress, Config, Database, KeyringSource, Log, LogPath, LogSink, Server, WebSocket};
@@ -37,9 +38,12 @@ pub fn check(mut tree: Tree, findings: &mut Findings) -> Config {
         advertised_host: reader.parse("wsserver.advertised_host", host),
         advertised_port: reader.port("wsserver.advertised_port"),
     };
-    let database =
-        Database { backend: tree.backend, path: PathBuf::from(reader.text("database.path").unwrap_or_default()) };
-    if tree.backend != Backend::Embedded {
+    let database = Database {
+        backend: tree.backend,
+        path: PathBuf::from(reader.text("database.path").unwrap_or_default()),
+        mongodb: (tree.backend == Backend::MongoDb).then(|| mongo::read(&mut reader)),
+    };
+    if tree.backend == Backend::RethinkDb {
         reader.port("database.port");
         reader.number("database.connection_timeout", 0, i64::MAX);
         reader.number("database.max_tries", 0, i64::MAX);
@@ -77,13 +81,19 @@ fn show(tree: &mut Tree, path: &'static str, text: String) {
     tree.set(path, Value::String(text), source);
 }
 
-struct Reader<'a> {
+/// Gives each setting in its type, and takes what is wrong.
+pub(super) struct Reader<'a> {
     tree: &'a Tree,
     faults: &'a mut Vec<Fault>,
 }
 
 impl Reader<'_> {
-    fn fault(&mut self, path: &str, message: impl Display) {
+    /// What is read.
+    pub(super) fn tree(&self) -> &Tree {
+        self.tree
+    }
+
+    pub(super) fn fault(&mut self, path: &str, message: impl Display) {
         let source = self.tree.get(path).source;
         self.fault_in(path, source, message);
     }
@@ -92,11 +102,11 @@ impl Reader<'_> {
         self.faults.push(Fault { path: path.to_owned(), source, message: message.to_string() });
     }
 
-    fn text(&self, path: &str) -> Option<String> {
+    pub(super) fn text(&self, path: &str) -> Option<String> {
         self.tree.get(path).value.as_str().map(str::to_owned)
     }
 
-    fn parse<T, E: Display>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
+    pub(super) fn parse<T, E: Display>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
         match parse(&self.text(path)?) {
             Ok(value) => Some(value),
             Err(message) => {
@@ -106,11 +116,15 @@ impl Reader<'_> {
         }
     }
 
+    pub(super) fn flag(&self, path: &str) -> bool {
+        self.tree.get(path).value.as_bool().unwrap_or_default()
+    }
+
     fn level(&mut self, path: &str) -> Level {
         self.parse(path, Level::from_str).unwrap_or(Level::Info)
     }
 
-    fn number(&mut self, path: &str, least: i64, most: i64) -> Option<u64> {
+    pub(super) fn number(&mut self, path: &str, least: i64, most: i64) -> Option<u64> {
         let number = self.tree.get(path).value.as_i64()?;
         if (least..=most).contains(&number) {
             return u64::try_from(number).ok();
@@ -145,7 +159,7 @@ fn bind_address(text: &str) -> Result<BindAddress, String> {
     host(name).map(|host| BindAddress { host, port }).map_err(|_| wrong())
 }
 
-fn host(text: &str) -> Result<String, String> {
+pub(super) fn host(text: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     if text.chars().all(good) { Ok(text.to_owned()) } else { Err(format!("`{text}` is not a host name or address")) }
 }

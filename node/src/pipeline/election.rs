@@ -9,6 +9,7 @@ use ledger::block::Block;
 use ledger::election::{self, BlockStatus, Election};
 use ledger::ids::BlockId;
 use ledger::json;
+use ledger::vote::Vote;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -37,6 +38,26 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
         }
         position = Some(batch.position);
         context.metrics.worked("election", begun.elapsed());
+    }
+    Ok(())
+}
+
+/// Decides on blocks that this node voted on before it was a program that records decisions (a node of 1.0.1 with this
+/// key). Until then what is long valid would seem undecided, and be refused as an input. Blocks without its vote are left
+/// to the stages: they are voted on first.
+pub async fn catch_up(context: &Context) -> Result<()> {
+    let store = context.chain.store();
+    let me = context.chain.federation().node();
+    // Held until the end: nobody tells it to stop.
+    let (_running, stop) = watch::channel(false);
+    let blocks = patiently("undecided blocks", &stop, || store.undecided_blocks()).await?;
+    for (n, ids) in blocks.chunks(BATCH).enumerate() {
+        tracing::info!(done = n * BATCH, of = blocks.len(), "deciding on blocks by the votes that were cast before");
+        let votes = patiently("votes", &stop, || store.votes(ids)).await?;
+        let voted = |vote: &StoredVote| Vote::from_bytes(&vote.bytes).is_some_and(|vote| vote.node_pubkey == me);
+        for (id, votes) in ids.iter().zip(&votes).filter(|(_, votes)| votes.iter().any(voted)) {
+            decide(context, id, votes, &stop).await?;
+        }
     }
     Ok(())
 }

@@ -15,7 +15,6 @@
 //! end back into the tail.
 
 pub mod backup;
-pub mod cache;
 pub mod commit;
 pub mod feed;
 pub mod files;
@@ -56,9 +55,11 @@ use self::log::{Log, unwritable};
 use self::search::Search;
 use self::shared::{Shared, Wakes};
 use self::state::{State, Trust};
+use super::database::{Database, Depths, Observer, StoreWork};
+use super::recent::Recent;
 use super::{
-    Amount, BacklogEntry, Batch, Counts, Depths, FoundAsset, Located, Observer, Position, Rejection, Result, Settings,
-    Store, StoreError, StoreWork, StoredBlock, StoredVote,
+    Amount, BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
+    StoredBlock, StoredVote,
 };
 
 /// Writes that may wait for the commit thread.
@@ -67,6 +68,9 @@ const QUEUE: usize = 4096;
 /// Transactions or outputs that are looked up where the question is asked. What is asked for lately is in memory, so this
 /// takes microseconds, and waiting for another thread takes longer; more of them go to the blocking pool.
 const INLINE: usize = 4;
+
+/// Transactions that are remembered in a generation, bytes of canonical JSON; the parsed form takes a few times that.
+const CACHE: usize = 2 << 20;
 
 /// Why nothing is found in a store without a text index.
 const NO_SEARCH: &str = "the text index could not be opened: see the log";
@@ -196,7 +200,7 @@ impl EmbeddedStore {
             failure: watch::Sender::new(None),
             signal: Signal::default(),
             pace: options.pace,
-            cache: cache::Cache::default(),
+            cache: Recent::new(CACHE),
             search,
             observer: OnceLock::new(),
             index_is_broken: AtomicBool::new(false),
@@ -225,63 +229,6 @@ impl EmbeddedStore {
         Ok(())
     }
 
-    /// Waits until the store cannot write any more, and says why: the process is to end then. Pends while all is well.
-    pub async fn failed(&self) -> StoreError {
-        let mut failure = self.shared.failure.subscribe();
-        match failure.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
-            Ok(Some(failure)) => failure,
-            _ => std::future::pending().await,
-        }
-    }
-
-    /// Why the store cannot write any more; `None` while all is well.
-    pub fn failure(&self) -> Option<StoreError> {
-        self.shared.failure()
-    }
-
-    /// Tells this observer from now on how long things take; only the first one is told.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        let _ = self.shared.observer.set(observer);
-    }
-
-    /// What waits now.
-    pub fn depths(&self) -> Depths {
-        let tail = self.shared.tail.read();
-        Depths {
-            backlog: Amount { transactions: tail.backlog.len(), bytes: tail.backlog_bytes },
-            undecided_blocks: tail.undecided.len(),
-            unindexed: tail.closed_amount,
-        }
-    }
-
-    /// Why assets cannot be searched; `None` while all is well. Everything else works without.
-    pub fn search_failure(&self) -> Option<String> {
-        match &self.shared.search {
-            Some(search) => search.failure(),
-            None => Some(NO_SEARCH.to_owned()),
-        }
-    }
-
-    /// Ends orderly: finishes what was asked for, brings the index up to date, syncs it. Whoever asks after this is
-    /// refused.
-    pub async fn close(&self) -> Result<()> {
-        self.jobs.write().take();
-        let (shared, threads) = (self.shared.clone(), std::mem::take(&mut *self.threads.lock()));
-        let close = move || {
-            join(&shared, threads);
-            if let Some(failure) = shared.failure() {
-                return Err(failure);
-            }
-            shared.noting_damage(indexer::write_batch(shared.index.as_ref(), &shared.tail, u64::MAX))?;
-            shared.noting_damage(shared.index.sync())?;
-            if !shared.index_is_broken.load(Ordering::SeqCst) {
-                State { synced: shared.log.end(), index: Trust::Clean }.write(&shared.io)?;
-            }
-            Ok(())
-        };
-        tokio::task::spawn_blocking(close).await.map_err(|e| cut_off(&e))?
-    }
-
     async fn call(&self, request: Request) -> Result<Answer> {
         let closed = || StoreError::Unavailable("the store is closed".to_owned());
         let jobs = self.jobs.read().clone().ok_or_else(closed)?;
@@ -304,7 +251,7 @@ impl EmbeddedStore {
 }
 
 impl Drop for EmbeddedStore {
-    /// Without [`EmbeddedStore::close`] this is as good as a killed process: nothing is lost, the next start takes
+    /// Without [`Database::close`] this is as good as a killed process: nothing is lost, the next start takes
     /// longer.
     fn drop(&mut self) {
         self.jobs.write().take();
@@ -525,5 +472,59 @@ impl Store for EmbeddedStore {
             transactions: tail.indexed.1 + in_tail,
             backlog: tail.backlog.len() as u64,
         })
+    }
+}
+
+#[async_trait]
+impl Database for EmbeddedStore {
+    fn failure(&self) -> Option<StoreError> {
+        self.shared.failure()
+    }
+
+    async fn failed(&self) -> StoreError {
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await.map(|failure| failure.clone()) {
+            Ok(Some(failure)) => failure,
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn search_failure(&self) -> Option<String> {
+        match &self.shared.search {
+            Some(search) => search.failure(),
+            None => Some(NO_SEARCH.to_owned()),
+        }
+    }
+
+    fn depths(&self) -> Depths {
+        let tail = self.shared.tail.read();
+        Depths {
+            backlog: Amount { transactions: tail.backlog.len(), bytes: tail.backlog_bytes },
+            undecided_blocks: tail.undecided.len(),
+            unindexed: tail.closed_amount,
+        }
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.shared.observer.set(observer);
+    }
+
+    /// Finishes what was asked for, brings the index up to date, syncs it.
+    async fn close(&self) -> Result<()> {
+        self.jobs.write().take();
+        let (shared, threads) = (self.shared.clone(), std::mem::take(&mut *self.threads.lock()));
+        let close = move || {
+            join(&shared, threads);
+            if let Some(failure) = shared.failure() {
+                return Err(failure);
+            }
+            shared.noting_damage(indexer::write_batch(shared.index.as_ref(), &shared.tail, u64::MAX))?;
+            shared.noting_damage(shared.index.sync())?;
+            if !shared.index_is_broken.load(Ordering::SeqCst) {
+                State { synced: shared.log.end(), index: Trust::Clean }.write(&shared.io)?;
+            }
+            Ok(())
+        };
+        tokio::task::spawn_blocking(close).await.map_err(|e| cut_off(&e))?
     }
 }

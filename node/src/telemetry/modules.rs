@@ -24,7 +24,7 @@ const RENAMED: [(&str, &str); 13] = [
 ];
 
 /// This program's modules: those of `lib.rs`.
-const MODULES: [&str; 18] = [
+const MODULES: [&str; 19] = [
     "app",
     "bench",
     "chain",
@@ -37,6 +37,7 @@ const MODULES: [&str; 18] = [
     "listen",
     "metrics",
     "pipeline",
+    "secret",
     "store",
     "telemetry",
     "verifier",

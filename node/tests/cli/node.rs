@@ -252,8 +252,8 @@ fn clients_are_told_the_advertised_address_of_the_stream() {
 #[test]
 fn dev_ignores_the_configuration_file() {
     let place = Place::new();
-    place.write(".bigchaindb", "{\"database\": {\"backend\": \"mongodb\"}}");
-    place.run(&["start"]).failed(1, "not in this build");
+    place.write(".bigchaindb", "{\"database\": {\"backend\": \"rethinkdb\"}}");
+    place.run(&["start"]).failed(1, "not in this program");
     std::fs::remove_file(place.path("bigchaindb.log")).unwrap();
     let mut node = Node::start_with(place, &["start", "--dev"]);
     assert_eq!(node.stop(), Some(0));

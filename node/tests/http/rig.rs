@@ -56,6 +56,8 @@ pub struct Setup {
     pub stream_limits: StreamLimits,
     pub backlog_limit: Amount,
     pub checks: Vec<Check>,
+    /// An empty store; `None`: an embedded one.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 impl Default for Setup {
@@ -66,6 +68,7 @@ impl Default for Setup {
             stream_limits: StreamLimits::default(),
             backlog_limit: Amount { transactions: 10_000, bytes: 64 << 20 },
             checks: Vec::new(),
+            store: None,
         }
     }
 }
@@ -102,8 +105,9 @@ pub fn check(state: CheckState) -> Check {
 impl Node {
     pub async fn start(setup: Setup) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> =
-            Arc::new(EmbeddedStore::open(&directory.path().join("data"), Options::default()).unwrap());
+        let store = setup.store.unwrap_or_else(|| {
+            Arc::new(EmbeddedStore::open(&directory.path().join("data"), Options::default()).unwrap())
+        });
         let key = Arc::new(PrivateKey::from_seed(&[1; 32]));
         let genesis = Block::genesis(&[key.public_key()], 1_500_000_000, &key);
         store.initialise(&Settings { rules: setup.rules }, &genesis).await.unwrap();

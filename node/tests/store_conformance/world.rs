@@ -1,10 +1,12 @@
 //! A ledger for tests: keys, transactions, blocks, votes, and everything that a store answers, as one value.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bigchaindb::store::{BacklogEntry, Located, Position, Rejection, Result, Settings, Store};
 use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use ledger::block::Block;
 use ledger::build::{self, Recipient};
 use ledger::crypto::PrivateKey;
@@ -150,10 +152,25 @@ pub fn run(test: impl Future<Output = ()>) {
     runtime.enable_all().max_blocking_threads(1).build().unwrap().block_on(test);
 }
 
+/// Waits until a backend's feeds have read everything that was written before.
+pub type CaughtUp = Box<dyn Fn() -> LocalBoxFuture<'static, ()>>;
+
+thread_local! {
+    /// For backends whose feeds are fed from elsewhere. Each test runs on a thread of its own: see [`run`].
+    pub static CAUGHT_UP: RefCell<Option<CaughtUp>> = const { RefCell::new(None) };
+}
+
 /// What a feed answers without waiting for a write. It may wait for a look-up on the blocking thread, so it is asked
 /// again when that thread has done what it was asked to.
 async fn ready<T>(feed: impl Future<Output = Result<T>>) -> Option<T> {
     tokio::pin!(feed);
+    if let Some(caught_up) = CAUGHT_UP.with_borrow(|caught_up| caught_up.as_ref().map(|caught_up| caught_up())) {
+        return tokio::select! {
+            biased;
+            answer = &mut feed => Some(answer.unwrap()),
+            () = caught_up => feed.now_or_never().map(Result::unwrap),
+        };
+    }
     for _ in 0..2 {
         if let Some(answer) = feed.as_mut().now_or_never() {
             return Some(answer.unwrap());

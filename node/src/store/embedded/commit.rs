@@ -19,7 +19,8 @@ use super::index::{Held, key};
 use super::record::{self, HEADER, Record, Requeued};
 use super::shared::Shared;
 use super::tail::{Change, TailBlock, TailVote, Waiting};
-use crate::store::{BacklogEntry, Rejection, Result, Settings, StoreError, StoreWork, StoredVote};
+use crate::store::database::StoreWork;
+use crate::store::{BacklogEntry, Rejection, Result, Settings, StoreError, StoredVote};
 
 /// Bytes of records at which a group is full.
 const GROUP_BYTES: usize = 4 << 20;

@@ -15,7 +15,8 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::index::{Checkpoint, Held, Index, Order, key};
 use super::shared::Shared;
 use super::tail::{IdMap, Tail, TailBlock};
-use crate::store::{Amount, Rejection, Result, StoreWork};
+use crate::store::database::StoreWork;
+use crate::store::{Amount, Rejection, Result};
 
 /// When the index is written.
 #[derive(Clone, Copy, Debug)]

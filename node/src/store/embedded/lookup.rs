@@ -327,11 +327,11 @@ impl Shared {
 
     /// The transaction in the record at a position.
     pub fn transaction(&self, body: u64) -> Result<Arc<Transaction>> {
-        if let Some(transaction) = self.cache.get(body) {
+        if let Some(transaction) = self.cache.get(&body) {
             return Ok(transaction);
         }
         let transaction = Arc::new(self.log.transaction(body)?);
-        self.cache.put(body, transaction.clone());
+        self.cache.put(body, transaction.clone(), transaction.bytes().len());
         Ok(transaction)
     }
 

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use ledger::transaction::Transaction;
 use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 
-use super::cache::Cache;
 use super::index::Index;
 use super::indexer::{Pace, Signal};
 use super::io::Io;
@@ -15,7 +15,9 @@ use super::log::Log;
 use super::search::Search;
 use super::state::{State, Trust};
 use super::tail::Tail;
-use crate::store::{Observer, Result, StoreError, StoreWork};
+use crate::store::database::{Observer, StoreWork};
+use crate::store::recent::Recent;
+use crate::store::{Result, StoreError};
 
 /// Wakes those who wait for the next item of a feed.
 #[derive(Default)]
@@ -53,7 +55,7 @@ pub struct Shared {
     /// Its pace.
     pub pace: Pace,
     /// Transactions read back lately.
-    pub cache: Cache,
+    pub cache: Recent<u64, Arc<Transaction>>,
     /// Text of assets; `None`: not searchable.
     pub search: Option<Search>,
     /// Whoever wants to know how long things take.

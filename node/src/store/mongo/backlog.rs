@@ -1,0 +1,271 @@
+//! The backlog: writing, assignment, taking out.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ledger::election::BlockStatus;
+use ledger::ids::{BlockId, PublicKey, TxId};
+use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::raw::{RawDocument, RawDocumentBuf};
+use mongodb::bson::{Document, doc};
+
+use super::feed::Source;
+use super::shared::{Shared, all};
+use super::{Compat, documents, fault, schema};
+use crate::store::database::StoreWork;
+use crate::store::{BacklogEntry, Rejection, Result};
+
+/// Operations on single documents that are under way at once.
+const PARALLEL: usize = 32;
+
+/// Half a millisecond, seconds: how exactly two assignment times must agree. Python nodes write microseconds.
+const SAME_TIME: f64 = 0.0005;
+
+/// A Python node that is told of an update reads the document back, and its block pipeline ends for good if it is gone. So
+/// what was reassigned stays in the backlog for this time more.
+const READ_BACK: Duration = Duration::from_secs(1);
+
+/// How long after its document's id, which counts whole seconds, an entry is assigned that was not reassigned: seconds.
+const AT_ONCE: f64 = 1.5;
+
+impl Shared {
+    /// Adds entries, save those that wait already or stand in a block that counts.
+    pub async fn write_backlog(&self, entries: Vec<BacklogEntry>, except: Option<BlockId>) -> Result<()> {
+        self.genesis().await?;
+        let begun = Instant::now();
+        let ids: Vec<TxId> = entries.iter().map(|entry| entry.transaction.id()).collect();
+        let in_blocks = self.in_blocks(&ids, except).await?;
+        let mut seen = HashSet::new();
+        let mut new = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let id = entry.transaction.id();
+            if !in_blocks.contains(&id) && seen.insert(id) {
+                let key = ObjectId::new();
+                let document = documents::backlog(key, &entry).map_err(|e| fault::damaged(&e))?;
+                new.push((key, entry, document));
+            }
+        }
+        let documents: Vec<&RawDocumentBuf> = new.iter().map(|(_, _, document)| document).collect();
+        let refused = self.insert(&self.backlog, &documents).await?;
+        for (n, (key, entry, _)) in new.iter().enumerate() {
+            if !refused.contains(&n) {
+                let bytes = entry.transaction.bytes().len();
+                self.waiting.add(entry.transaction.id(), bytes);
+                self.transactions.put(*key, entry.transaction.clone(), bytes);
+            }
+        }
+        self.took(StoreWork::Commit, begun);
+        Ok(())
+    }
+
+    /// Inserts documents; returns the places of those that were there already.
+    pub async fn insert(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        documents: &[&RawDocumentBuf],
+    ) -> Result<HashSet<usize>> {
+        match documents {
+            [] => Ok(HashSet::new()),
+            [document] => match collection.insert_one(*document).await {
+                Ok(_) => Ok(HashSet::new()),
+                Err(error) if fault::is_duplicate(&error) => Ok([0].into()),
+                Err(error) => Err(fault::unavailable(&error)),
+            },
+            // Python nodes read the oplog, where newer servers write many inserts as one entry that they miss.
+            _ if self.compat.get() == Some(&Compat::Python) => {
+                let one = |(n, document): (usize, &RawDocumentBuf)| {
+                    let inserted = collection.insert_one(document.clone());
+                    async move {
+                        match inserted.await {
+                            Ok(_) => Ok(None),
+                            Err(error) if fault::is_duplicate(&error) => Ok(Some(n)),
+                            Err(error) => Err(fault::unavailable(&error)),
+                        }
+                    }
+                };
+                let numbered: Vec<_> = documents.iter().enumerate().map(|(n, document)| one((n, document))).collect();
+                // In order, as far as one client can tell: events come in the order of the writes.
+                stream::iter(numbered).buffered(PARALLEL).try_filter_map(async |n| Ok(n)).try_collect().await
+            }
+            _ => match collection.insert_many(documents.iter().copied()).ordered(false).await {
+                Ok(_) => Ok(HashSet::new()),
+                Err(error) => match fault::duplicates(&error) {
+                    Some(places) => Ok(places.into_iter().collect()),
+                    None => Err(fault::unavailable(&error)),
+                },
+            },
+        }
+    }
+
+    /// Which transactions stand in a block that is not decided invalid, another one than `except`.
+    async fn in_blocks(&self, ids: &[TxId], except: Option<BlockId>) -> Result<HashSet<TxId>> {
+        let mut held = self.held_by_id(ids).await?;
+        held.retain(|held| except != Some(held.block));
+        let statuses = self.statuses(&held.iter().map(|held| held.block).collect::<Vec<_>>()).await?;
+        let counting = held.iter().zip(statuses).filter(|(_, status)| *status != BlockStatus::Invalid);
+        Ok(counting.flat_map(|(held, _)| held.transactions.iter().map(|tx| tx.id())).collect())
+    }
+
+    /// Entries of documents; those that do not read are reported and left out.
+    pub fn read_entries(&self, found: &[RawDocumentBuf]) -> Vec<(ObjectId, BacklogEntry)> {
+        let mut entries = Vec::with_capacity(found.len());
+        for document in found {
+            match self.read_entry(document) {
+                Ok(entry) => entries.push(entry),
+                Err(reason) => self.quarantine(schema::BACKLOG, document, &reason),
+            }
+        }
+        entries
+    }
+
+    fn read_entry(&self, document: &RawDocument) -> documents::Result<(ObjectId, BacklogEntry)> {
+        let id = documents::id_of(document)?;
+        let (assignee, assigned_at) = documents::assignment(document)?;
+        let transaction = match self.transactions.get(&id) {
+            Some(transaction) => transaction,
+            None => {
+                let transaction = Arc::new(documents::read_backlog(document)?);
+                let bytes = transaction.bytes().len();
+                self.transactions.put(id, transaction.clone(), bytes);
+                self.waiting.add(transaction.id(), bytes);
+                transaction
+            }
+        };
+        Ok((id, BacklogEntry { transaction, assignee, assigned_at }))
+    }
+
+    /// Entries by document: what is remembered is not sent again.
+    pub async fn entries(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, BacklogEntry)>> {
+        let (known, unknown): (Vec<ObjectId>, Vec<ObjectId>) =
+            ids.iter().partition(|id| self.transactions.get(id).is_some());
+        let mut found = Vec::new();
+        if !known.is_empty() {
+            let assignment = doc! { "assignee": 1, "assignment_timestamp": 1 };
+            found = all(self.backlog.find(doc! { "_id": { "$in": known } }).projection(assignment)).await?;
+        }
+        if !unknown.is_empty() {
+            found.extend(all(self.backlog.find(doc! { "_id": { "$in": unknown } })).await?);
+        }
+        let place: HashMap<ObjectId, usize> = ids.iter().enumerate().map(|(n, id)| (*id, n)).collect();
+        let mut entries = self.read_entries(&found);
+        entries.sort_by_key(|(id, _)| place.get(id).copied());
+        Ok(entries)
+    }
+
+    /// Ids of documents whose entries were assigned before a time, oldest first. `None`: all.
+    pub async fn assigned_before(&self, time: Option<u64>, limit: usize) -> Result<Vec<ObjectId>> {
+        let filter = time.map_or_else(Document::new, |time| {
+            doc! { "assignment_timestamp": { "$lt": documents::seconds(time) } }
+        });
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let find = self.backlog.find(filter).projection(doc! { "_id": 1 });
+        let find = find.sort(doc! { "assignment_timestamp": 1, "_id": 1 }).limit(limit);
+        Ok(all(find).await?.iter().filter_map(|document| documents::id_of(document).ok()).collect())
+    }
+
+    /// Compare and set, one entry each.
+    pub async fn reassign(&self, entries: &[BacklogEntry], to: PublicKey, at: u64) -> Result<Vec<TxId>> {
+        let change = doc! { "$set": { "assignee": to.to_string(), "assignment_timestamp": documents::seconds(at) } };
+        let one = |entry: &BacklogEntry| {
+            let (id, since) = (entry.transaction.id(), documents::seconds(entry.assigned_at));
+            let filter = doc! {
+                "id": id.to_string(),
+                "assignee": entry.assignee.to_string(),
+                "assignment_timestamp": { "$gte": since - SAME_TIME, "$lt": since + SAME_TIME },
+            };
+            let update = self.backlog.update_one(filter, change.clone());
+            async move {
+                let updated = update.await.map_err(|e| fault::unavailable(&e))?;
+                Ok((updated.modified_count > 0).then_some(id))
+            }
+        };
+        let updates: Vec<_> = entries.iter().map(one).collect();
+        stream::iter(updates).buffered(PARALLEL).try_filter_map(async |id| Ok(id)).try_collect().await
+    }
+
+    /// Takes entries out.
+    pub async fn delete_backlog(&self, ids: &[TxId]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let hex: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        if self.compat.get() == Some(&Compat::Python) && self.any_reassigned(&hex).await? {
+            tokio::time::sleep(READ_BACK).await;
+        }
+        self.backlog.delete_many(doc! { "id": { "$in": hex } }).await.map_err(|e| fault::unavailable(&e))?;
+        self.waiting.remove(ids);
+        Ok(())
+    }
+
+    /// Whether one of these was given to another node, or renewed, after it was written.
+    async fn any_reassigned(&self, ids: &[String]) -> Result<bool> {
+        let find = self.backlog.find(doc! { "id": { "$in": ids } });
+        let found = all(find.projection(doc! { "_id": 1, "assignment_timestamp": 1 })).await?;
+        Ok(found.iter().any(|document| {
+            let written = documents::id_of(document).map(|id| id.timestamp().timestamp_millis() as f64 / 1000.0);
+            let assigned = document.get_f64(mongodb::bson::raw::cstr!("assignment_timestamp"));
+            matches!((written, assigned), (Ok(written), Ok(assigned)) if assigned > written + AT_ONCE)
+        }))
+    }
+
+    /// Keeps the reasons, then takes the entries out.
+    pub async fn reject(&self, rejections: Vec<Rejection>) -> Result<()> {
+        let one = |rejection: &Rejection| {
+            let id = doc! { "_id": rejection.transaction_id.to_string() };
+            let record = doc! {
+                "class": &rejection.class,
+                "message": &rejection.message,
+                "at": documents::seconds(rejection.at),
+                "node": self.node.to_string(),
+            };
+            let write = self.rejections.replace_one(id, record).upsert(true);
+            async move { write.await.map(drop).map_err(|e| fault::unavailable(&e)) }
+        };
+        let writes: Vec<_> = rejections.iter().map(one).collect();
+        stream::iter(writes).buffered(PARALLEL).try_collect::<()>().await?;
+        let ids: Vec<TxId> = rejections.iter().map(|rejection| rejection.transaction_id).collect();
+        self.delete_backlog(&ids).await
+    }
+
+    /// Why a transaction was dropped, unless it is there again.
+    pub async fn rejection(&self, id: &TxId) -> Result<Option<Rejection>> {
+        let found = self.rejections.find_one(doc! { "_id": id.to_string() }).await;
+        let Some(record) = found.map_err(|e| fault::unavailable(&e))? else { return Ok(None) };
+        let located = self.locate(&[*id]).await?.pop().flatten();
+        if located.is_some_and(|l| l.in_backlog || l.blocks.iter().any(|b| b.status != BlockStatus::Invalid)) {
+            return Ok(None);
+        }
+        let text = |key| record.get_str(key).map(str::to_owned).unwrap_or_default();
+        let at = record.get_f64("at").map(|at| (at * 1000.0).round() as u64).unwrap_or_default();
+        Ok(Some(Rejection { transaction_id: *id, class: text("class"), message: text("message"), at }))
+    }
+}
+
+/// The backlog as a feed.
+pub struct Entries(pub Arc<Shared>);
+
+#[async_trait]
+impl Source for Entries {
+    type Item = BacklogEntry;
+
+    fn name(&self) -> &'static str {
+        "backlog"
+    }
+
+    fn collection(&self) -> Collection<RawDocumentBuf> {
+        self.0.backlog.clone()
+    }
+
+    async fn open(&self) -> Result<Vec<ObjectId>> {
+        self.0.assigned_before(None, 0).await
+    }
+
+    async fn fetch(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64, BacklogEntry)>> {
+        let entries = self.0.entries(ids).await?;
+        Ok(entries.into_iter().map(|(id, entry)| (id, entry.assigned_at, entry)).collect())
+    }
+}
