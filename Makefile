@@ -14,10 +14,10 @@ export CACHE RUSTFLAGS CARGO_TARGET_DIR
 BIGCHAINDB = $(CARGO_TARGET_DIR)/release/bigchaindb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-node test check bench fuzz crash docs generate
+.PHONY: help build demo demo-node test test-interop check bench fuzz crash docs generate
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Caches and builds: $(CACHE)"
 
@@ -33,6 +33,10 @@ demo-node: build ## the same
 
 test: needs-rust ## run every test (the driver's need Python 3.6, else they are skipped)
 	@scripts/test
+
+test-interop: build ## run a node beside nodes of BigchainDB Server 1.0.1, then replace those (needs Python 3.6)
+	@scripts/secantus
+	@tests/interop/run "$(BIGCHAINDB)"
 
 check: needs-rust ## formatting, lints, API docs, licences, generated pages, links
 	@scripts/check
