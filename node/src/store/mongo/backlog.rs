@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ledger::election::BlockStatus;
 use ledger::ids::{BlockId, PublicKey, TxId};
+use ledger::transaction::Transaction;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::{RawDocument, RawDocumentBuf};
@@ -111,10 +112,14 @@ impl Shared {
     }
 
     /// Entries of documents; those that do not read are reported and left out.
-    pub fn read_entries(&self, found: &[RawDocumentBuf]) -> Vec<(ObjectId, BacklogEntry)> {
+    fn read_entries(
+        &self,
+        found: &[RawDocumentBuf],
+        known: &HashMap<ObjectId, Arc<Transaction>>,
+    ) -> Vec<(ObjectId, BacklogEntry)> {
         let mut entries = Vec::with_capacity(found.len());
         for document in found {
-            match self.read_entry(document) {
+            match self.read_entry(document, known) {
                 Ok(entry) => entries.push(entry),
                 Err(reason) => self.quarantine(schema::BACKLOG, document, &reason),
             }
@@ -122,11 +127,15 @@ impl Shared {
         entries
     }
 
-    fn read_entry(&self, document: &RawDocument) -> documents::Result<(ObjectId, BacklogEntry)> {
+    fn read_entry(
+        &self,
+        document: &RawDocument,
+        known: &HashMap<ObjectId, Arc<Transaction>>,
+    ) -> documents::Result<(ObjectId, BacklogEntry)> {
         let id = documents::id_of(document)?;
         let (assignee, assigned_at) = documents::assignment(document)?;
-        let transaction = match self.transactions.get(&id) {
-            Some(transaction) => transaction,
+        let transaction = match known.get(&id) {
+            Some(transaction) => transaction.clone(),
             None => {
                 let transaction = Arc::new(documents::read_backlog(document)?);
                 let bytes = transaction.bytes().len();
@@ -140,18 +149,21 @@ impl Shared {
 
     /// Entries by document: what is remembered is not sent again.
     pub async fn entries(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, BacklogEntry)>> {
-        let (known, unknown): (Vec<ObjectId>, Vec<ObjectId>) =
-            ids.iter().partition(|id| self.transactions.get(id).is_some());
+        // Held from here on: what is sent without a body must not be forgotten meanwhile.
+        let known: HashMap<ObjectId, Arc<Transaction>> =
+            ids.iter().filter_map(|id| Some((*id, self.transactions.get(id)?))).collect();
+        let unknown: Vec<ObjectId> = ids.iter().filter(|id| !known.contains_key(id)).copied().collect();
         let mut found = Vec::new();
         if !known.is_empty() {
+            let keys: Vec<ObjectId> = known.keys().copied().collect();
             let assignment = doc! { "assignee": 1, "assignment_timestamp": 1 };
-            found = all(self.backlog.find(doc! { "_id": { "$in": known } }).projection(assignment)).await?;
+            found = all(self.backlog.find(doc! { "_id": { "$in": keys } }).projection(assignment)).await?;
         }
         if !unknown.is_empty() {
             found.extend(all(self.backlog.find(doc! { "_id": { "$in": unknown } })).await?);
         }
         let place: HashMap<ObjectId, usize> = ids.iter().enumerate().map(|(n, id)| (*id, n)).collect();
-        let mut entries = self.read_entries(&found);
+        let mut entries = self.read_entries(&found, &known);
         entries.sort_by_key(|(id, _)| place.get(id).copied());
         Ok(entries)
     }

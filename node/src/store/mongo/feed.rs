@@ -364,7 +364,9 @@ enum News {
 async fn pump(mut stream: ChangeStream<ChangeStreamEvent<Document>>, told: mpsc::Sender<News>) {
     loop {
         let news = match stream.next_if_any().await {
-            Ok(None) => News::Nothing,
+            Ok(None) if stream.is_alive() => News::Nothing,
+            // The collection is gone, say: asking again would be answered at once.
+            Ok(None) => News::Failed(Error::custom("the stream has ended")),
             Ok(Some(event)) => match event.document_key.as_ref().and_then(|key| key.get_object_id("_id").ok()) {
                 Some(id) => News::Event(id, event.id),
                 // Nobody's document: ours all have such an id.
