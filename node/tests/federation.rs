@@ -12,7 +12,6 @@ use bigchaindb::app::{self, NodeSettings};
 use bigchaindb::config::keyring::Keyring;
 use bigchaindb::pipeline::Tuning;
 use bigchaindb::store::Amount;
-use bigchaindb::store::mongo::connect::{Connection, Server, TlsFiles};
 use bigchaindb::web::Limits;
 use bigchaindb::ws::StreamLimits;
 use ledger::build::{self, Recipient};
@@ -27,7 +26,7 @@ mod mongod;
 #[allow(dead_code)] // Shared with the tests of the HTTP API, which use all of it.
 mod rig;
 
-use mongod::{Mongod, REPLICA_SET};
+use mongod::Mongod;
 use rig::{Client, create, owner, until};
 
 const NODES: u8 = 4;
@@ -44,19 +43,7 @@ struct Running {
 
 async fn start(server: &Mongod, n: u8) -> Running {
     let keys: Vec<_> = (0..NODES).map(|n| key(n).public_key()).collect();
-    let connection = Connection {
-        server: Server::Host {
-            host: "127.0.0.1".to_owned(),
-            port: server.port(),
-            replica_set: REPLICA_SET.to_owned(),
-            tls: false,
-            login: None,
-        },
-        database: "bigchain".to_owned(),
-        tls: TlsFiles::default(),
-        timeout: Duration::from_secs(5),
-        max_tries: 3,
-    };
+    let connection = server.connection(Duration::from_secs(5), 3);
     let tuning = Tuning {
         block_wait: Duration::from_millis(5),
         reassign_delay: Duration::from_secs(2),
@@ -158,9 +145,7 @@ async fn what_is_sent_to_any_node_is_valid_at_all_once() {
 }
 
 async fn foundings(server: &Mongod) -> u64 {
-    let url = format!("{}/?directConnection=true", server.url());
-    let client = mongodb::Client::with_uri_str(url).await.unwrap();
-    let blocks = client.database("bigchain").collection::<mongodb::bson::Document>("bigchain");
+    let blocks = server.database().await.collection::<mongodb::bson::Document>("bigchain");
     blocks.count_documents(mongodb::bson::doc! { "block.transactions.operation": "GENESIS" }).await.unwrap()
 }
 

@@ -29,19 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const DURABLE: &str = "--sync-on-commit";
 
 fn to(server: &Mongod) -> Connection {
-    Connection {
-        server: Server::Host {
-            host: "127.0.0.1".to_owned(),
-            port: server.port(),
-            replica_set: REPLICA_SET.to_owned(),
-            tls: false,
-            login: None,
-        },
-        database: "bigchain".to_owned(),
-        tls: TlsFiles::default(),
-        timeout: PATIENCE,
-        max_tries: 1,
-    }
+    server.connection(PATIENCE, 1)
 }
 
 fn with_login(mut connection: Connection, user: &str, password: Option<&str>) -> Connection {

@@ -6,8 +6,10 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use super::seconds;
 
 /// A path of the table of routes (or `unknown`) and a status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -38,10 +40,6 @@ pub struct Clients {
     subscribers: Gauge,
     subscribers_dropped: Counter,
     events_sent: Counter,
-}
-
-fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.0005, 2.0, 14))
 }
 
 impl Clients {

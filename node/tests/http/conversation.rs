@@ -26,10 +26,9 @@ async fn every_recorded_answer_is_given_save_the_declared_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_recorded_answer_is_given_on_mongodb() {
     let Some(server) = Mongod::start(&[]) else { return };
-    let client = mongodb::Client::with_uri_str(format!("{}/?directConnection=true", server.url())).await.unwrap();
     let node = PrivateKey::from_seed(&[1; 32]).public_key();
     let options = Options { node, compat: None, wait: Duration::from_millis(100) };
-    let store = MongoStore::open(client.database("bigchain"), options).await.unwrap();
+    let store = MongoStore::open(server.database().await, options).await.unwrap();
     hold_all(Node::start(Setup { store: Some(Arc::new(store)), ..Setup::default() }).await).await;
 }
 

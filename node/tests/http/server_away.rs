@@ -20,11 +20,9 @@ const CLIENTS: i64 = 4;
 async fn nothing_accepted_is_lost_when_the_server_is_killed() {
     // Without it this server confirms what it has not synced.
     let Some(mut server) = Mongod::start(&["--sync-on-commit"]) else { return };
-    let url = format!("{}/?directConnection=true&w=majority&journal=true&serverSelectionTimeoutMS=500", server.url());
-    let client = mongodb::Client::with_uri_str(url).await.unwrap();
     let node = PrivateKey::from_seed(&[1; 32]).public_key();
     let options = Options { node, compat: None, wait: Duration::from_millis(100) };
-    let store = Arc::new(MongoStore::open(client.database("bigchain"), options).await.unwrap());
+    let store = Arc::new(MongoStore::open(server.database().await, options).await.unwrap());
     let node = Node::start(Setup { rules: Rules::Strict, store: Some(store.clone()), ..Setup::default() }).await;
     let accepted = Arc::new(AtomicUsize::new(0));
     let mut clients = Vec::new();

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use bigchaindb::store::mongo::connect::{Connection, Server, TlsFiles};
+
 /// The set that the server says it belongs to.
 pub const REPLICA_SET: &str = "secantus";
 
@@ -63,6 +65,25 @@ impl Mongod {
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// How a node reaches it.
+    pub fn connection(&self, timeout: Duration, max_tries: u64) -> Connection {
+        let server = Server::Host {
+            host: "127.0.0.1".to_owned(),
+            port: self.port,
+            replica_set: REPLICA_SET.to_owned(),
+            tls: false,
+            login: None,
+        };
+        Connection { server, database: "bigchain".to_owned(), tls: TlsFiles::default(), timeout, max_tries }
+    }
+
+    /// The database of a ledger, with a node's own concerns.
+    pub async fn database(&self) -> mongodb::Database {
+        let options = "directConnection=true&w=majority&journal=true&serverSelectionTimeoutMS=2000";
+        let client = mongodb::Client::with_uri_str(format!("{}/?{options}", self.url())).await;
+        client.unwrap().database("bigchain")
     }
 
     /// Where it listens.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bigchaindb::store::Store;
 use bigchaindb::store::mongo::{Compat, MongoStore, Options};
-use mongodb::Client;
 
 use crate::Backend;
 use crate::mongod::Mongod;
@@ -29,10 +28,8 @@ impl Mongo {
     }
 
     async fn open(&mut self) {
-        let url = format!("{}/?directConnection=true&w=majority&journal=true", self.server.url());
-        let client = Client::with_uri_str(url).await.unwrap();
         let options = Options { node: public(1), compat: self.compat, wait: Duration::from_millis(5) };
-        let store = Arc::new(MongoStore::open(client.database("bigchain"), options).await.unwrap());
+        let store = Arc::new(MongoStore::open(self.server.database().await, options).await.unwrap());
         let feeds = store.clone();
         self.store = Some(store);
         CAUGHT_UP.set(Some(Box::new(move || {

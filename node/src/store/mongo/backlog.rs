@@ -11,7 +11,7 @@ use ledger::ids::{BlockId, PublicKey, TxId};
 use ledger::transaction::Transaction;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::raw::{RawDocument, RawDocumentBuf};
+use mongodb::bson::raw::{RawDocument, RawDocumentBuf, cstr};
 use mongodb::bson::{Document, doc};
 
 use super::feed::Source;
@@ -51,7 +51,7 @@ impl Shared {
             }
         }
         let documents: Vec<&RawDocumentBuf> = new.iter().map(|(_, _, document)| document).collect();
-        let refused = self.insert(&self.backlog, &documents).await?;
+        let refused = self.insert(&documents).await?;
         for (n, (key, entry, _)) in new.iter().enumerate() {
             if !refused.contains(&n) {
                 let bytes = entry.transaction.bytes().len();
@@ -64,40 +64,22 @@ impl Shared {
     }
 
     /// Inserts documents; returns the places of those that were there already.
-    pub async fn insert(
-        &self,
-        collection: &Collection<RawDocumentBuf>,
-        documents: &[&RawDocumentBuf],
-    ) -> Result<HashSet<usize>> {
-        match documents {
-            [] => Ok(HashSet::new()),
-            [document] => match collection.insert_one(*document).await {
-                Ok(_) => Ok(HashSet::new()),
-                Err(error) if fault::is_duplicate(&error) => Ok([0].into()),
-                Err(error) => Err(fault::unavailable(&error)),
-            },
-            // Python nodes read the oplog, where newer servers write many inserts as one entry that they miss.
-            _ if self.compat.get() == Some(&Compat::Python) => {
-                let one = |(n, document): (usize, &RawDocumentBuf)| {
-                    let inserted = collection.insert_one(document.clone());
-                    async move {
-                        match inserted.await {
-                            Ok(_) => Ok(None),
-                            Err(error) if fault::is_duplicate(&error) => Ok(Some(n)),
-                            Err(error) => Err(fault::unavailable(&error)),
-                        }
-                    }
-                };
-                let numbered: Vec<_> = documents.iter().enumerate().map(|(n, document)| one((n, document))).collect();
-                // In order, as far as one client can tell: events come in the order of the writes.
-                stream::iter(numbered).buffered(PARALLEL).try_filter_map(async |n| Ok(n)).try_collect().await
-            }
-            _ => match collection.insert_many(documents.iter().copied()).ordered(false).await {
-                Ok(_) => Ok(HashSet::new()),
-                Err(error) => match fault::duplicates(&error) {
-                    Some(places) => Ok(places.into_iter().collect()),
-                    None => Err(fault::unavailable(&error)),
-                },
+    async fn insert(&self, documents: &[&RawDocumentBuf]) -> Result<HashSet<usize>> {
+        // Python nodes read the oplog, where newer servers write many inserts as one entry that they miss.
+        if documents.len() <= 1 || self.compat.get() == Some(&Compat::Python) {
+            let one = |(n, document): (usize, &&RawDocumentBuf)| {
+                let insert = self.backlog.insert_one(*document);
+                async move { Ok((!fault::inserted(insert.await)?).then_some(n)) }
+            };
+            let inserts: Vec<_> = documents.iter().enumerate().map(one).collect();
+            // In order, as far as one client can tell: events come in the order of the writes.
+            return stream::iter(inserts).buffered(PARALLEL).try_filter_map(async |n| Ok(n)).try_collect().await;
+        }
+        match self.backlog.insert_many(documents.iter().copied()).ordered(false).await {
+            Ok(_) => Ok(HashSet::new()),
+            Err(error) => match fault::duplicates(&error) {
+                Some(places) => Ok(places.into_iter().collect()),
+                None => Err(fault::unavailable(&error)),
             },
         }
     }
@@ -106,7 +88,7 @@ impl Shared {
     async fn in_blocks(&self, ids: &[TxId], except: Option<BlockId>) -> Result<HashSet<TxId>> {
         let mut held = self.held_by_id(ids).await?;
         held.retain(|held| except != Some(held.block));
-        let statuses = self.statuses(&held.iter().map(|held| held.block).collect::<Vec<_>>()).await?;
+        let statuses = self.statuses_of(&held).await?;
         let counting = held.iter().zip(statuses).filter(|(_, status)| *status != BlockStatus::Invalid);
         Ok(counting.flat_map(|(held, _)| held.transactions.iter().map(|tx| tx.id())).collect())
     }
@@ -204,7 +186,7 @@ impl Shared {
         if ids.is_empty() {
             return Ok(());
         }
-        let hex: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let hex = documents::texts(ids);
         if self.compat.get() == Some(&Compat::Python) && self.any_reassigned(&hex).await? {
             tokio::time::sleep(READ_BACK).await;
         }
@@ -219,7 +201,7 @@ impl Shared {
         let found = all(find.projection(doc! { "_id": 1, "assignment_timestamp": 1 })).await?;
         Ok(found.iter().any(|document| {
             let written = documents::id_of(document).map(|id| id.timestamp().timestamp_millis() as f64 / 1000.0);
-            let assigned = document.get_f64(mongodb::bson::raw::cstr!("assignment_timestamp"));
+            let assigned = document.get_f64(cstr!("assignment_timestamp"));
             matches!((written, assigned), (Ok(written), Ok(assigned)) if assigned > written + AT_ONCE)
         }))
     }
@@ -252,7 +234,7 @@ impl Shared {
             return Ok(None);
         }
         let text = |key| record.get_str(key).map(str::to_owned).unwrap_or_default();
-        let at = record.get_f64("at").map(|at| (at * 1000.0).round() as u64).unwrap_or_default();
+        let at = record.get_f64("at").map(documents::milliseconds).unwrap_or_default();
         Ok(Some(Rejection { transaction_id: *id, class: text("class"), message: text("message"), at }))
     }
 }

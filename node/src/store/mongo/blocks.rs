@@ -55,10 +55,8 @@ impl Shared {
                 Err(error) => return Err(fault::unavailable(&error)),
             }
         }
-        match self.blocks.insert_one(document).await {
-            Ok(_) => self.remember_block(key, block),
-            Err(error) if fault::is_duplicate(&error) => {}
-            Err(error) => return Err(fault::unavailable(&error)),
+        if fault::inserted(self.blocks.insert_one(document).await)? {
+            self.remember_block(key, block);
         }
         Ok(())
     }
@@ -71,20 +69,11 @@ impl Shared {
 
     /// One block; the first of that id, as a Python node may have written it twice.
     pub async fn block(&self, id: &BlockId) -> Result<Option<StoredBlock>> {
-        let filter = doc! { "id": id.to_string() };
-        let find = self.blocks.find_one(filter.clone()).sort(doc! { "_id": 1 }).projection(doc! { "_id": 1 });
+        let find = self.blocks.find_one(doc! { "id": id.to_string() });
+        let find = find.sort(doc! { "_id": 1 }).projection(doc! { "_id": 1 });
         let Some(found) = find.await.map_err(|e| fault::unavailable(&e))? else { return Ok(None) };
         let key = documents::id_of(&found).map_err(|e| fault::damaged(&e))?;
-        let block = match self.recent_blocks.get(&key) {
-            Some(block) => block,
-            None => {
-                let found = all(self.blocks.find(doc! { "_id": key })).await?;
-                let Some((_, block)) = self.read_blocks(found).await?.pop() else { return Ok(None) };
-                block
-            }
-        };
-        let status = self.statuses(&[*id]).await?.pop().unwrap_or(BlockStatus::Undecided);
-        Ok(Some(StoredBlock { block, status }))
+        Ok(self.stored_blocks(&[key]).await?.pop().map(|(_, stored)| stored))
     }
 
     /// Blocks by document, with their statuses, in the order asked for.
@@ -108,7 +97,7 @@ impl Shared {
 
     /// How blocks stand; `None`: unknown.
     pub async fn block_statuses(&self, ids: &[BlockId]) -> Result<Vec<Option<BlockStatus>>> {
-        let hex: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let hex = documents::texts(ids);
         let find = self.blocks.find(doc! { "id": { "$in": hex } }).projection(doc! { "_id": 0, "id": 1 });
         let found = all(find).await?;
         let existing: HashSet<BlockId> = found.iter().filter_map(|d| documents::text_id(d, "id").ok()).collect();
@@ -120,15 +109,13 @@ impl Shared {
     pub async fn write_vote(&self, vote: &Vote) -> Result<bool> {
         self.must_exist(&vote.voting_for_block).await?;
         let document = documents::vote(ObjectId::new(), vote).map_err(|e| fault::damaged(&e))?;
-        match self.votes.insert_one(document).await {
-            Ok(_) => Ok(true),
-            Err(error) if fault::is_duplicate(&error) => Ok(false),
-            Err(error) => Err(fault::unavailable(&error)),
-        }
+        fault::inserted(self.votes.insert_one(document).await)
     }
 
     async fn must_exist(&self, id: &BlockId) -> Result<()> {
-        match self.is_genesis(id) || self.has_block(id).await? {
+        // One that was met and is open needs no question: blocks stay.
+        let met = self.is_genesis(id) || self.open_blocks.lock().contains(id);
+        match met || self.has_block(id).await? {
             true => Ok(()),
             false => Err(StoreError::Unavailable(format!("the block {id} is not there (yet)"))),
         }
@@ -136,7 +123,7 @@ impl Shared {
 
     /// All votes on each block, in the order of their documents.
     pub async fn votes_on(&self, blocks: &[BlockId]) -> Result<Vec<Vec<StoredVote>>> {
-        let hex: Vec<String> = blocks.iter().map(ToString::to_string).collect();
+        let hex = documents::texts(blocks);
         let find = self.votes.find(doc! { "vote.voting_for_block": { "$in": hex } }).sort(doc! { "_id": 1 });
         let mut by_block: HashMap<BlockId, Vec<StoredVote>> = HashMap::new();
         for (_, vote) in self.read_votes(&all(find).await?) {
@@ -186,15 +173,12 @@ impl Shared {
         }
         let record =
             rawdoc! { "_id": ObjectId::new(), "node": self.node.to_string(), "block": id.to_string(), "valid": valid };
-        match self.decisions.insert_one(record).await {
-            Ok(_) => {
-                self.open_blocks.lock().remove(id);
-                self.decided.put(*id, if valid { BlockStatus::Valid } else { BlockStatus::Invalid }, 1);
-                Ok(true)
-            }
-            Err(error) if fault::is_duplicate(&error) => Ok(false),
-            Err(error) => Err(fault::unavailable(&error)),
+        let recorded = fault::inserted(self.decisions.insert_one(record).await)?;
+        if recorded {
+            self.open_blocks.lock().remove(id);
+            self.decided.put(*id, if valid { BlockStatus::Valid } else { BlockStatus::Invalid }, 1);
         }
+        Ok(recorded)
     }
 }
 

@@ -76,9 +76,15 @@ pub fn seconds(milliseconds: u64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
-fn milliseconds(seconds: f64) -> u64 {
+/// Python's seconds as milliseconds.
+pub fn milliseconds(seconds: f64) -> u64 {
     // Saturates; a NaN is 0.
     (seconds * 1000.0).round() as u64
+}
+
+/// Ids as documents hold them.
+pub fn texts<T: ToString>(ids: &[T]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
 }
 
 /// A document of `backlog`.

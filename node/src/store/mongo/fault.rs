@@ -3,7 +3,7 @@
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
 use super::documents::Unreadable;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// A unique index has the key already.
 pub const DUPLICATE_KEY: i32 = 11000;
@@ -33,8 +33,17 @@ pub fn text(error: &Error) -> String {
     text.replace('\n', " ")
 }
 
+/// Whether a document was inserted; `false`: one with its key is there already.
+pub fn inserted<T>(outcome: mongodb::error::Result<T>) -> Result<bool> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(error) if is_duplicate(&error) => Ok(false),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
 /// Whether the only thing wrong is that a document with that key is there already.
-pub fn is_duplicate(error: &Error) -> bool {
+fn is_duplicate(error: &Error) -> bool {
     match error.kind.as_ref() {
         ErrorKind::Write(WriteFailure::WriteError(failure)) => failure.code == DUPLICATE_KEY,
         ErrorKind::Command(failure) => failure.code == DUPLICATE_KEY,

@@ -132,12 +132,8 @@ impl<S: Source> Feed<S> {
                 *slot = None;
                 continue;
             }
-            let (mut items, mut last) = (Vec::with_capacity(received.len()), None);
-            for (item, position) in received {
-                items.push(item);
-                last = Some(position);
-            }
-            if let Some(position) = last {
+            let (items, mut positions): (Vec<_>, Vec<_>) = received.into_iter().unzip();
+            if let Some(position) = positions.pop() {
                 running.at = Some(position.clone());
                 return Ok(Batch { items, position });
             }
@@ -256,7 +252,7 @@ impl<S: Source> Reader<S> {
 
     /// Gives what is open. The last item's position says that the scan is done.
     async fn scan(&mut self, token: &ResumeToken, after: Option<ObjectId>) -> std::result::Result<(), Stopped> {
-        let reached = Place { token: token.clone(), scanned: after };
+        let mut reached = Place { token: token.clone(), scanned: after };
         let failed = |error, place: &Place| Stopped::Failed(error, place.scanned.is_some().then(|| place.clone()));
         let mut ids = self.source.open().await.map_err(|e| failed(e, &reached))?;
         if let Some(after) = after
@@ -264,7 +260,6 @@ impl<S: Source> Reader<S> {
         {
             ids.drain(..=place);
         }
-        let mut reached = reached;
         let mut held: Option<(ObjectId, S::Item)> = None;
         for chunk in ids.chunks(FETCH) {
             let found = self.source.fetch(chunk).await.map_err(|e| failed(e, &reached))?;

@@ -29,10 +29,7 @@ impl Shared {
         if self.find_genesis().await?.is_none() {
             return Ok(None);
         }
-        let Some(record) = self.ledger.find_one(doc! { "_id": RECORD }).await.map_err(|e| fault::unavailable(&e))?
-        else {
-            return Ok(Some(Settings { rules: Rules::V1_0_1 }));
-        };
+        let Some(record) = self.record().await? else { return Ok(Some(Settings { rules: Rules::V1_0_1 })) };
         let rules = rules(&record).ok_or_else(|| {
             StoreError::Damaged(format!("the record `{RECORD}` in the collection `ledger` names no known rules"))
         })?;
@@ -65,19 +62,24 @@ impl Shared {
             "rules": settings.rules.to_string(),
             "genesis": { "id": genesis.id.to_string(), "block": inner, "signature": &genesis.header.signature },
         };
-        match self.ledger.insert_one(record).await {
-            Ok(_) => Ok((true, Founding { settings: settings.clone(), genesis: Arc::new(genesis.clone()) })),
-            Err(error) if fault::is_duplicate(&error) => Ok((false, self.recorded().await?)),
-            Err(error) => Err(fault::unavailable(&error)),
+        if !fault::inserted(self.ledger.insert_one(record).await)? {
+            return Ok((false, self.recorded().await?));
         }
+        Ok((true, Founding { settings: settings.clone(), genesis: Arc::new(genesis.clone()) }))
+    }
+
+    async fn record(&self) -> Result<Option<Document>> {
+        self.ledger.find_one(doc! { "_id": RECORD }).await.map_err(|e| fault::unavailable(&e))
     }
 
     async fn recorded(&self) -> Result<Founding> {
         let damaged = |what: &str| {
             StoreError::Damaged(format!("the record `{RECORD}` in the collection `ledger` has no {what} that reads"))
         };
-        let find = self.ledger.find_one(doc! { "_id": RECORD }).await.map_err(|e| fault::unavailable(&e))?;
-        let record = find.ok_or_else(|| StoreError::Unavailable("the founding record is gone again".to_owned()))?;
+        let record = self
+            .record()
+            .await?
+            .ok_or_else(|| StoreError::Unavailable("the founding record is gone again".to_owned()))?;
         let genesis = record.get_document("genesis").map_err(|_| damaged("genesis"))?;
         let text = |key: &str| genesis.get_str(key).map_err(|_| damaged("genesis"));
         let whole = format!(

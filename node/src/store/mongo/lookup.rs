@@ -64,7 +64,7 @@ impl Shared {
 
     /// Blocks that hold transactions.
     pub async fn held_by_id(&self, ids: &[TxId]) -> Result<Vec<Held>> {
-        let hex: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let hex = documents::texts(ids);
         let asked: HashSet<TxId> = ids.iter().copied().collect();
         let wanted = Wanted {
             blocks: doc! { "block.transactions.id": { "$in": &hex } },
@@ -132,6 +132,11 @@ impl Shared {
         Ok(held.filter(|held| !held.transactions.is_empty()).collect())
     }
 
+    /// How the blocks stand.
+    pub async fn statuses_of(&self, held: &[Held]) -> Result<Vec<BlockStatus>> {
+        self.statuses(&held.iter().map(|held| held.block).collect::<Vec<_>>()).await
+    }
+
     async fn picked_by_the_server(
         &self,
         keys: &[ObjectId],
@@ -153,7 +158,7 @@ impl Shared {
     }
 
     async fn waiting_by_id(&self, ids: &[TxId]) -> Result<Vec<Arc<Transaction>>> {
-        let hex: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let hex = documents::texts(ids);
         self.waiting_like(doc! { "id": { "$in": hex } }).await
     }
 
@@ -177,7 +182,7 @@ impl Shared {
 
     /// Puts together what blocks and backlog hold, by transaction.
     async fn located(&self, held: Vec<Held>, waiting: Vec<Arc<Transaction>>) -> Result<HashMap<TxId, Located>> {
-        let statuses = self.statuses(&held.iter().map(|held| held.block).collect::<Vec<_>>()).await?;
+        let statuses = self.statuses_of(&held).await?;
         let mut copies: HashMap<TxId, Vec<Copy>> = HashMap::new();
         for (Held { block, transactions }, status) in held.into_iter().zip(statuses) {
             for transaction in transactions {
@@ -265,7 +270,7 @@ impl Shared {
         counts: impl Fn(BlockStatus) -> bool,
     ) -> Result<Vec<Arc<Transaction>>> {
         let held = self.held(wanted).await?;
-        let statuses = self.statuses(&held.iter().map(|held| held.block).collect::<Vec<_>>()).await?;
+        let statuses = self.statuses_of(&held).await?;
         let counting = held.into_iter().zip(statuses).filter(|(_, status)| counts(*status));
         Ok(counting.flat_map(|(held, _)| held.transactions).collect())
     }

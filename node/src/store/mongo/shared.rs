@@ -10,7 +10,7 @@ use ledger::election::BlockStatus;
 use ledger::ids::{BlockId, PublicKey};
 use ledger::transaction::Transaction;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::raw::{RawDocument, RawDocumentBuf};
+use mongodb::bson::raw::{RawDocument, RawDocumentBuf, cstr};
 use mongodb::bson::{Document, doc};
 use mongodb::{Collection, Database};
 use parking_lot::Mutex;
@@ -175,7 +175,7 @@ impl Shared {
     pub async fn undecided(&self) -> Result<Vec<String>> {
         let mine = doc! { "node": self.node.to_string() };
         let decided = all(self.decisions.find(mine).projection(doc! { "_id": 0, "block": 1 })).await?;
-        let block = |document: &RawDocumentBuf| document.get_str(mongodb::bson::raw::cstr!("block")).map(str::to_owned);
+        let block = |document: &RawDocumentBuf| document.get_str(cstr!("block")).map(str::to_owned);
         let decided: HashSet<String> = decided.iter().filter_map(|d| block(d).ok()).collect();
         let ids = self.blocks.find(doc! { "id": { "$gt": "" } }).projection(doc! { "_id": 0, "id": 1 });
         let mut ids = ids.hint(mongodb::options::Hint::Name(schema::BLOCK_ID.to_owned())).await;
@@ -186,7 +186,7 @@ impl Shared {
         let mut ids = ids.map_err(|e| fault::unavailable(&e))?;
         let mut undecided = Vec::new();
         while let Some(document) = ids.try_next().await.map_err(|e| fault::unavailable(&e))? {
-            let Ok(id) = document.get_str(mongodb::bson::raw::cstr!("id")) else { continue };
+            let Ok(id) = document.get_str(cstr!("id")) else { continue };
             let genesis = id.parse().is_ok_and(|id| self.is_genesis(&id));
             if !genesis && !decided.contains(id) {
                 undecided.push(id.to_owned());
@@ -205,7 +205,7 @@ impl Shared {
 
 /// Reads a document of `decisions`.
 fn decision(document: &RawDocument) -> documents::Result<(BlockId, BlockStatus)> {
-    let valid = document.get_bool(mongodb::bson::raw::cstr!("valid"));
+    let valid = document.get_bool(cstr!("valid"));
     let valid = valid.map_err(|_| Unreadable("a decision without `valid`".to_owned()))?;
     let status = if valid { BlockStatus::Valid } else { BlockStatus::Invalid };
     Ok((documents::text_id(document, "block")?, status))
