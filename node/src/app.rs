@@ -3,8 +3,11 @@
 //! The only place that names a concrete store ([`database`]) and reads the wall clock.
 
 pub mod database;
+pub mod keyring;
 pub mod mongo;
+pub mod readiness;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,15 +20,18 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use self::database::{DatabaseSettings, StoreReadiness};
+use self::database::DatabaseSettings;
+use self::keyring::KeyringFile;
+use self::readiness::NodeReadiness;
 use crate::chain::{Chain, ChainParts};
 use crate::clock::Clock;
 use crate::config::keyring::Keyring;
 use crate::events::Events;
 use crate::federation::Federation;
+use crate::metrics::federation::State;
 use crate::metrics::{Metrics, statsd};
 use crate::pipeline::{self, Context, Tuning};
-use crate::store::database::Database;
+use crate::store::database::{Database, Duty};
 use crate::store::{Amount, Settings, Store, StoreError};
 use crate::verifier::CachingVerifier;
 use crate::web::{self, Drained, Limits, NodeInfo, WebState};
@@ -52,6 +58,8 @@ pub struct NodeSettings {
     pub key: Arc<PrivateKey>,
     /// Keys of the federation.
     pub keyring: Keyring,
+    /// Where they were read and are read again when it changes; `None`: they stay.
+    pub keyring_file: Option<PathBuf>,
     /// What the operator asks for; `None`: what the ledger records, `strict` for a new one.
     pub rules: Option<Rules>,
     /// Whether to make a ledger where there is none.
@@ -120,7 +128,7 @@ pub fn chain(store: Arc<dyn Store>, rules: Rules, federation: Federation, backlo
 
 /// Refuses what the embedded store cannot be: shared.
 pub fn check_alone(federation: &Federation) -> anyhow::Result<()> {
-    let others = federation.keys().len() - 1;
+    let others = federation.others().len();
     if others > 0 {
         bail!(
             "the keyring names {others} other node(s), but nobody else can reach the embedded store of this node, so no \
@@ -140,6 +148,7 @@ pub struct Node {
     stages: JoinSet<pipeline::StageEnd>,
     servers: JoinSet<(&'static str, Drained)>,
     counters: Option<JoinHandle<()>>,
+    reread: Option<watch::Sender<u64>>,
     stop_servers: watch::Sender<bool>,
     stop_stages: watch::Sender<bool>,
     stop_counters: watch::Sender<bool>,
@@ -148,9 +157,9 @@ pub struct Node {
 /// Opens, binds and spawns. When this returns the node answers.
 pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
     let own = settings.key.public_key();
-    let (keyring, others) = (&settings.keyring, settings.keyring.others(&own));
-    let federation = Federation::new(own, &others).changing(&keyring.previous, &keyring.next, &keyring.known);
-    if matches!(settings.database, DatabaseSettings::Embedded(_)) {
+    let federation = Federation::of(own, &settings.keyring);
+    let alone = matches!(settings.database, DatabaseSettings::Embedded(_));
+    if alone {
         check_alone(&federation)?;
     }
     let store = database::open(&settings.database, Some(own)).await?;
@@ -176,19 +185,37 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
         tuning: settings.tuning,
         decided: watch::Sender::new(0),
     };
-    pipeline::election::catch_up(&context).await?;
     let (stop_servers, stop_stages) = (watch::Sender::new(false), watch::Sender::new(false));
+    let duty = store.duty();
+    let mut stages = work(&context, duty.clone(), &stop_stages).await?;
+    watch_federation(&metrics, &chain, duty.clone());
+    let keyring_fault = watch::Sender::new(None);
+    let reread = settings.keyring_file.map(|path| {
+        let reread = watch::Sender::new(0);
+        let file = KeyringFile { path, chain: chain.clone(), alone, fault: keyring_fault.clone() };
+        let watching = keyring::watch_file(file, reread.subscribe(), stop_stages.subscribe());
+        stages.spawn(async move {
+            watching.await;
+            ("keyring", Ok(()))
+        });
+        reread
+    });
     let state = Arc::new(WebState {
         chain: chain.clone(),
         info: NodeInfo {
             version: VERSION,
             public_key: Some(public_key),
-            keyring: others.iter().map(ToString::to_string).collect(),
             streams_url: (settings.stream_url)(stream_address.port()),
         },
         limits: settings.limits,
         metrics: metrics.clone(),
-        readiness: Arc::new(StoreReadiness { store: store.clone(), backlog_limit: settings.backlog_limit }),
+        readiness: Arc::new(NodeReadiness {
+            store: store.clone(),
+            chain: chain.clone(),
+            backlog_limit: settings.backlog_limit,
+            duty,
+            keyring_fault: keyring_fault.subscribe(),
+        }),
         in_flight: AtomicUsize::new(0),
     });
     let mut servers = JoinSet::new();
@@ -200,7 +227,6 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
     let stop_counters = watch::Sender::new(false);
     let counters =
         settings.statsd_host.map(|host| tokio::spawn(send_counters(host, metrics, stop_counters.subscribe())));
-    let stages = pipeline::spawn(&context, &stop_stages.subscribe());
     Ok(Node {
         api: api_address,
         stream: stream_address,
@@ -208,13 +234,55 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
         stages,
         servers,
         counters,
+        reread,
         stop_servers,
         stop_stages,
         stop_counters,
     })
 }
 
+/// Starts the stages, and waits until what this node has decided is up to date: until then what is long valid would seem
+/// undecided.
+async fn work(
+    context: &Context,
+    duty: watch::Receiver<Duty>,
+    stop: &watch::Sender<bool>,
+) -> anyhow::Result<JoinSet<pipeline::StageEnd>> {
+    let mut stages = JoinSet::new();
+    let settled = watch::Sender::new(false);
+    let mut is_settled = settled.subscribe();
+    stages.spawn(pipeline::duty::run(context.clone(), duty, settled, stop.subscribe()));
+    tokio::select! {
+        biased;
+        Some(ended) = stages.join_next() => bail!("{}", describe(ended)),
+        _ = is_settled.wait_for(|settled| *settled) => Ok(stages),
+    }
+}
+
+/// Has the metrics tell who belongs to the federation.
+fn watch_federation(metrics: &Metrics, chain: &Arc<Chain>, duty: watch::Receiver<Duty>) {
+    // Weak, as the ledger's store holds the metrics.
+    let chain = Arc::downgrade(chain);
+    metrics.federation.watch(move || {
+        let Some(chain) = chain.upgrade() else { return State::default() };
+        let federation = chain.federation();
+        State {
+            generation: federation.generation(),
+            active: federation.keys().len(),
+            known: federation.known().len(),
+            differing: chain.agreement().opinion(&federation).differing,
+            on_duty: matches!(*duty.borrow(), Duty::Ours { .. }),
+        }
+    });
+}
+
 impl Node {
+    /// What to call to have the keyring file read again at once; `None`: there is none.
+    pub fn reread_keyring(&self) -> Option<impl Fn() + Send + 'static> {
+        let reread = self.reread.clone()?;
+        Some(move || reread.send_modify(|orders| *orders += 1))
+    }
+
     /// Serves until `order` is done (a signal, say), then drains. An error is a fault that ended the node by itself.
     pub async fn run_until(mut self, order: impl Future<Output = ()>) -> anyhow::Result<()> {
         let fault = tokio::select! {
@@ -297,6 +365,7 @@ mod tests {
         let settings = NodeSettings {
             database: DatabaseSettings::Embedded(data.to_owned()),
             keyring: Keyring::fixed(key.public_key(), &[]),
+            keyring_file: None,
             key: Arc::new(key),
             rules: None,
             initialise: true,

@@ -16,7 +16,9 @@ use ledger::ids::{BlockId, OutputRef, PublicKey, TxId};
 use ledger::rules::Rules;
 use ledger::transaction::{Operation, Transaction};
 use ledger::validate::{self, Verdict};
+use tokio::sync::watch;
 
+use crate::agreement::Agreement;
 use crate::clock::Clock;
 use crate::federation::Federation;
 use crate::store::{Amount, BacklogEntry, FoundAsset, Located, Rejection, Store, StoreError, StoredVote};
@@ -64,9 +66,10 @@ pub struct Chain {
     store: Arc<dyn Store>,
     rules: Rules,
     verifier: SharedVerifier,
-    federation: Federation,
+    federation: watch::Sender<Arc<Federation>>,
     clock: Clock,
     backlog_limit: Amount,
+    agreement: Agreement,
     /// Bytes of transactions that are being checked and written, on their way to the backlog.
     under_way: AtomicUsize,
 }
@@ -75,7 +78,17 @@ impl Chain {
     /// Puts the parts together.
     pub fn new(parts: ChainParts) -> Self {
         let ChainParts { store, rules, verifier, federation, clock, backlog_limit } = parts;
-        Self { store, rules, verifier, federation, clock, backlog_limit, under_way: AtomicUsize::new(0) }
+        let federation = watch::Sender::new(Arc::new(federation));
+        Self {
+            store,
+            rules,
+            verifier,
+            federation,
+            clock,
+            backlog_limit,
+            agreement: Agreement::default(),
+            under_way: AtomicUsize::new(0),
+        }
     }
 
     /// The database, for the pipelines' writes and feeds.
@@ -83,9 +96,24 @@ impl Chain {
         &self.store
     }
 
-    /// Who shares the ledger.
-    pub fn federation(&self) -> &Federation {
-        &self.federation
+    /// Who shares the ledger now. A keyring may change while a node runs: ask once for each thing that is done.
+    pub fn federation(&self) -> Arc<Federation> {
+        self.federation.borrow().clone()
+    }
+
+    /// Tells of changes of [`Self::federation`].
+    pub fn federation_changes(&self) -> watch::Receiver<Arc<Federation>> {
+        self.federation.subscribe()
+    }
+
+    /// From now on others share the ledger.
+    pub fn set_federation(&self, federation: Federation) {
+        self.federation.send_replace(Arc::new(federation));
+    }
+
+    /// Whether the others' blocks list the same nodes.
+    pub fn agreement(&self) -> &Agreement {
+        &self.agreement
     }
 
     /// The ledger's consensus rules.
@@ -117,7 +145,8 @@ impl Chain {
             let transaction_id = output.transaction_id.to_string();
             return Err(SubmitError::Invalid(Invalid::AlreadySpent { transaction_id }));
         }
-        let entry = BacklogEntry { assignee: self.federation.assignee(&tx), transaction: tx, assigned_at: self.now() };
+        let entry =
+            BacklogEntry { assignee: self.federation().assignee(&tx), transaction: tx, assigned_at: self.now() };
         self.store.write_backlog(vec![entry]).await.map_err(busy)
     }
 

@@ -10,6 +10,7 @@ mod configure;
 mod drop;
 mod generate;
 mod key;
+mod nodes;
 mod restore;
 mod show;
 mod start;

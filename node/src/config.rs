@@ -121,9 +121,9 @@ pub struct Database {
 /// How the other nodes are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyringSource {
-    /// `keyring`: the others' keys; changes need a restart.
+    /// `keyring`: the others' keys; they stay as they are while the node runs.
     Fixed(Vec<PublicKey>),
-    /// `keyring_file`, as it was read; changes need a restart.
+    /// `keyring_file`, as it was read at the start; a running node reads it again when it changes.
     File {
         /// Where it is.
         path: PathBuf,

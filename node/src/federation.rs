@@ -3,30 +3,41 @@
 use ledger::ids::{PublicKey, TxId};
 use ledger::transaction::{Operation, Transaction};
 
+use crate::config::keyring::Keyring;
+
 /// Keys of a federation, this node's own included. Every set is sorted and without repeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Federation {
     node: PublicKey,
+    generation: u64,
+    others: Vec<PublicKey>,
     keys: Vec<PublicKey>,
     previous: Vec<PublicKey>,
     next: Vec<PublicKey>,
+    former: Vec<Vec<PublicKey>>,
     known: Vec<PublicKey>,
 }
 
 impl Federation {
     /// This node and the `keyring` of all the others (its own key may be among them).
     pub fn new(node: PublicKey, keyring: &[PublicKey]) -> Self {
-        let keys = sorted(keyring.iter().copied().chain([node]));
-        Self { node, known: keys.clone(), keys, previous: Vec::new(), next: Vec::new() }
+        Self::of(node, &Keyring::fixed(node, keyring))
     }
 
-    /// The active sets before and after this one, and whoever else ever belonged.
-    pub fn changing(mut self, previous: &[PublicKey], next: &[PublicKey], known: &[PublicKey]) -> Self {
-        self.previous = sorted(previous.iter().copied());
-        self.next = sorted(next.iter().copied());
-        let all = [&self.keys, previous, next, known].into_iter().flatten();
-        self.known = sorted(all.copied());
-        self
+    /// This node in the federation that a keyring names.
+    pub fn of(node: PublicKey, keyring: &Keyring) -> Self {
+        let Keyring { generation, previous, active, next, former, known } = keyring;
+        let all = [active, previous, next, known].into_iter().chain(former).flatten();
+        Self {
+            node,
+            generation: *generation,
+            others: keyring.others(&node),
+            keys: sorted(active.iter().copied()),
+            previous: sorted(previous.iter().copied()),
+            next: sorted(next.iter().copied()),
+            former: former.iter().map(|set| sorted(set.iter().copied())).collect(),
+            known: sorted(all.copied()),
+        }
     }
 
     /// This node.
@@ -34,9 +45,39 @@ impl Federation {
         self.node
     }
 
-    /// Everybody who is active, this node included: assigned to, and listed as voters.
+    /// Counts the changes of the keyring.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Everybody who is active: assigned to, and listed as voters. This node too, unless its key is retired.
     pub fn keys(&self) -> &[PublicKey] {
         &self.keys
+    }
+
+    /// The active keys without this node's, in the order in which they were given.
+    pub fn others(&self) -> &[PublicKey] {
+        &self.others
+    }
+
+    /// The active set before.
+    pub fn previous(&self) -> &[PublicKey] {
+        &self.previous
+    }
+
+    /// The active set after.
+    pub fn next(&self) -> &[PublicKey] {
+        &self.next
+    }
+
+    /// Active sets of earlier times.
+    pub fn former(&self) -> &[Vec<PublicKey>] {
+        &self.former
+    }
+
+    /// Those of whom a vote may still come: the active ones of this moment, of the one before and of the one after.
+    pub fn present(&self) -> Vec<PublicKey> {
+        sorted([&self.keys, &self.previous, &self.next].into_iter().flatten().copied())
     }
 
     /// Everybody whose blocks and votes count: the active ones, and those who were or will be.
@@ -44,12 +85,13 @@ impl Federation {
         &self.known
     }
 
-    /// Who puts a transaction into a block: CREATEs stay here, the TRANSFERs of one asset meet at one node, so that
-    /// conflicting ones are seen by the same eyes.
+    /// Who puts a transaction into a block: CREATEs stay here (at anybody, once this node's key is retired), the
+    /// TRANSFERs of one asset meet at one node, so that conflicting ones are seen by the same eyes.
     pub fn assignee(&self, tx: &Transaction) -> PublicKey {
         let asset: Option<TxId> = match tx.operation() {
             Operation::Transfer => tx.asset_id().parse().ok(),
-            Operation::Create | Operation::Genesis => None,
+            Operation::Create | Operation::Genesis if self.keys.contains(&self.node) => return self.node,
+            Operation::Create | Operation::Genesis => Some(tx.id()),
         };
         match asset {
             Some(asset) => {
@@ -61,14 +103,22 @@ impl Federation {
         }
     }
 
+    /// Who puts a transaction into a block after a block of `maker` with it was decided invalid: never the same again,
+    /// whose keyring may be the reason.
+    pub fn assignee_after(&self, tx: &Transaction, maker: Option<PublicKey>) -> PublicKey {
+        let assignee = self.assignee(tx);
+        if Some(assignee) == maker { self.next_assignee(&assignee) } else { assignee }
+    }
+
     /// Whether a block's voters are this federation: a block that lists only its own maker, say, must not be decided by
-    /// that one vote. The sets before and after count too, as not all nodes change theirs at the same moment. The order
-    /// does not matter.
+    /// that one vote. The sets before and after count too, as not all nodes change theirs at the same moment, and those
+    /// of earlier times for old blocks. The order does not matter.
     pub fn accepts_voters(&self, voters: &[String]) -> bool {
         let mut listed: Vec<PublicKey> = voters.iter().filter_map(|key| key.parse().ok()).collect();
         listed.sort_unstable();
         let is_listed = |set: &Vec<PublicKey>| !set.is_empty() && *set == listed;
-        listed.len() == voters.len() && [&self.keys, &self.previous, &self.next].into_iter().any(is_listed)
+        let sets = [&self.keys, &self.previous, &self.next].into_iter().chain(&self.former);
+        listed.len() == voters.len() && sets.into_iter().any(is_listed)
     }
 
     /// Who is tried next when `current` sleeps: the key after it, never `current` itself unless it is alone.
@@ -116,15 +166,24 @@ mod tests {
 
     #[test]
     fn the_sets_before_and_after_are_voters_too_and_whoever_ever_belonged_counts() {
-        let federation = Federation::new(key(3), &[key(1)]).changing(&[key(2), key(1)], &[key(4), key(3)], &[key(7)]);
+        let keyring = Keyring {
+            generation: 5,
+            previous: vec![key(2), key(1)],
+            active: vec![key(3), key(1)],
+            next: vec![key(4), key(3)],
+            former: vec![vec![key(6)], vec![key(6), key(2)]],
+            known: vec![key(7)],
+        };
+        let federation = Federation::of(key(3), &keyring);
         let voters = |keys: &[u8]| keys.iter().map(|n| key(*n).to_string()).collect::<Vec<_>>();
-        for right in [[1, 3], [1, 2], [4, 3]] {
-            assert!(federation.accepts_voters(&voters(&right)), "{right:?}");
+        for right in [&[1, 3][..], &[1, 2], &[4, 3], &[6], &[2, 6]] {
+            assert!(federation.accepts_voters(&voters(right)), "{right:?}");
         }
         for wrong in [&[][..], &[1, 4], &[2, 3], &[7], &[1, 2, 3, 4, 7]] {
             assert!(!federation.accepts_voters(&voters(wrong)), "{wrong:?}");
         }
         assert_eq!(federation.keys(), [key(1), key(3)]);
-        assert_eq!(federation.known(), [1, 2, 3, 4, 7].map(key));
+        assert_eq!(federation.present(), [1, 2, 3, 4].map(key));
+        assert_eq!(federation.known(), [1, 2, 3, 4, 6, 7].map(key));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Directions of imports: `web, ws, pipeline -> chain -> store (trait) -> ledger`. Only [`app`] names a concrete store.
 
+pub mod agreement;
 pub mod app;
 pub mod bench;
 pub mod chain;

@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod database;
+pub mod federation;
 pub mod statsd;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use clients::Clients;
 use database::Database;
+use federation::Federation;
 
 /// A block's or vote's outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub clients: Clients,
     /// Depths and times of the database.
     pub database: Database,
+    /// Who belongs to it.
+    pub federation: Federation,
     blocks_written: Counter,
     block_transactions: Counter,
     votes: Family<Outcome, Counter>,
@@ -73,6 +77,7 @@ impl Metrics {
         let metrics = Self {
             clients: Clients::register(&mut registry),
             database: Database::register(&mut registry),
+            federation: Federation::register(&mut registry),
             blocks_written: Counter::default(),
             block_transactions: Counter::default(),
             votes: Family::default(),
@@ -113,6 +118,7 @@ impl Metrics {
     /// The text that Prometheus scrapes (OpenMetrics 1.0).
     pub fn render(&self) -> String {
         self.database.refresh();
+        self.federation.refresh();
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

@@ -3,16 +3,21 @@
 //!
 //! `block`: backlog -> block. `vote`: block -> vote. `election`: vote -> decision, event or requeue.
 //! `stale`: wakes transactions whose assignee sleeps. A stage that ends is a fault of the process: see [`spawn`].
+//! [`duty`] runs them, or [`follow`] in a process that stands by.
 
 pub mod block;
+pub mod duty;
 pub mod election;
+pub mod follow;
 pub mod stale;
+pub mod tally;
 pub mod vote;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ledger::block::Block;
 use ledger::crypto::PrivateKey;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -37,6 +42,17 @@ pub struct Context {
     pub tuning: Tuning,
     /// Counts decisions: what waits for one wakes up.
     pub decided: watch::Sender<u64>,
+}
+
+impl Context {
+    /// A block was read from the feed: says so, once, if its maker does not agree with this node on who belongs to the
+    /// federation.
+    fn met(&self, block: &Block) {
+        let chain = &self.chain;
+        if let Some(difference) = chain.agreement().see(&chain.federation(), block, chain.now()) {
+            tracing::warn!("{difference}: compare the keyrings, GET /api/v1/federation tells each node's");
+        }
+    }
 }
 
 /// Sizes and times of the stages.

@@ -16,6 +16,7 @@ use ledger::transaction::Transaction;
 use ledger::validate::Verdict;
 
 use crate::chain::{Chain, Purpose};
+use crate::pipeline::tally;
 use crate::store::{Result, StoredBlock};
 
 /// Blocks read at once.
@@ -164,10 +165,15 @@ impl Check<'_> {
         let block = &stored.block;
         let votes = self.chain.store().votes(&[block.id]).await?.into_iter().next().unwrap_or_default();
         self.report.votes += votes.len() as u64;
+        // Decided with the keyring of its time: with everybody whom the block lists, or as the federation stands now.
+        let (chain, voters) = (self.chain, &block.header.voters);
+        let now = tally::status(chain.rules(), &chain.federation(), block, &votes, verifier);
+        if now.is_ok_and(|status| status == stored.status && status != BlockStatus::Undecided) {
+            return Ok(());
+        }
         let votes: Vec<_> = votes.iter().filter_map(|vote| json::parse(&vote.bytes).ok()).collect();
-        // Who was known when the block was decided is told by its own list of voters.
-        let voters: Vec<PublicKey> = block.header.voters.iter().filter_map(|key| key.parse().ok()).collect();
-        let outcome = election::tally(&block.id, &block.header.voters, &voters, &votes, verifier);
+        let listed: Vec<PublicKey> = voters.iter().filter_map(|key| key.parse().ok()).collect();
+        let outcome = election::tally(&block.id, voters, &listed, &votes, verifier);
         match outcome {
             Err(twice) => self.report.fault(format!("block {}: {} voted twice", block.id, twice.node_pubkey)),
             Ok(_) if stored.status == BlockStatus::Undecided => self.report.undecided += 1,

@@ -11,6 +11,7 @@ mod body;
 mod convert;
 mod dispatch;
 mod error;
+mod federation;
 mod info;
 mod json;
 pub mod openapi;

@@ -14,8 +14,12 @@ mod failing;
 mod fake;
 #[path = "crash/http.rs"]
 mod http;
+#[path = "mongod/mod.rs"]
+mod mongod;
 #[path = "cli/node.rs"]
 mod node;
+#[path = "cli/nodes.rs"]
+mod nodes;
 #[path = "cli/program.rs"]
 mod program;
 #[cfg(target_os = "linux")] // Elsewhere a machine has one address of its own, and a statsd may listen there.

@@ -1,24 +1,7 @@
-//! Four nodes on one MongoDB database, each as the program runs it, talked to over HTTP.
+//! Nodes on one MongoDB database, each as the program runs it, talked to over HTTP.
 //!
 //! `BIGCHAINDB_CONFLICTS` (default 50) says how many pairs of conflicting transactions are sent.
 #![allow(clippy::unwrap_used)] // A test may panic.
-
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bigchaindb::app::database::DatabaseSettings;
-use bigchaindb::app::{self, NodeSettings};
-use bigchaindb::config::keyring::Keyring;
-use bigchaindb::pipeline::Tuning;
-use bigchaindb::store::Amount;
-use bigchaindb::web::Limits;
-use bigchaindb::ws::StreamLimits;
-use ledger::build::{self, Recipient};
-use ledger::crypto::PrivateKey;
-use ledger::transaction::Transaction;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 #[path = "mongod/mod.rs"]
 mod mongod;
@@ -26,104 +9,18 @@ mod mongod;
 #[allow(dead_code)] // Shared with the tests of the HTTP API, which use all of it.
 mod rig;
 
+#[path = "federation/keyrings.rs"]
+mod keyrings;
+#[path = "federation/leases.rs"]
+mod leases;
+#[path = "federation/nodes.rs"]
+mod nodes;
+
+use ledger::transaction::Transaction;
+
 use mongod::Mongod;
-use rig::{Client, create, owner, until};
-
-const NODES: u8 = 4;
-
-fn key(n: u8) -> PrivateKey {
-    PrivateKey::from_seed(&[n + 1; 32])
-}
-
-struct Running {
-    api: SocketAddr,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<anyhow::Result<()>>,
-}
-
-async fn start(server: &Mongod, n: u8) -> Running {
-    let keys: Vec<_> = (0..NODES).map(|n| key(n).public_key()).collect();
-    let connection = server.connection(Duration::from_secs(5), 3);
-    let tuning = Tuning {
-        block_wait: Duration::from_millis(5),
-        reassign_delay: Duration::from_secs(2),
-        stale_interval: Duration::from_millis(200),
-        ..Tuning::default()
-    };
-    let settings = NodeSettings {
-        database: DatabaseSettings::MongoDb { connection: Box::new(connection), compat: None },
-        keyring: Keyring::fixed(key(n).public_key(), &keys),
-        key: Arc::new(key(n)),
-        rules: None,
-        initialise: true,
-        api_bind: "127.0.0.1:0".to_owned(),
-        stream_bind: "127.0.0.1:0".to_owned(),
-        stream_url: Box::new(|_| String::new()),
-        statsd_host: None,
-        limits: Limits::default(),
-        stream_limits: StreamLimits::default(),
-        tuning,
-        backlog_limit: Amount { transactions: 10_000, bytes: 64 << 20 },
-    };
-    let node = app::start(settings).await.unwrap();
-    let api = node.api;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(node.run_until(async {
-        let _ = stopped.await;
-    }));
-    Running { api, stop, serving }
-}
-
-impl Running {
-    async fn stop(self) {
-        let _ = self.stop.send(());
-        self.serving.await.unwrap().unwrap();
-    }
-
-    async fn client(&self) -> Client {
-        Client::connect(self.api).await
-    }
-}
-
-async fn start_all(server: &Mongod) -> Vec<Running> {
-    // At once: one of them founds the ledger.
-    let nodes = futures_util::future::join_all((0..NODES).map(|n| start(server, n)));
-    nodes.await
-}
-
-async fn status(client: &mut Client, tx: &Transaction) -> Option<String> {
-    let answer = client.get(&format!("/api/v1/statuses?transaction_id={}", tx.id())).await;
-    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    (answer.status == 200).then(|| body["status"].as_str().unwrap().to_owned())
-}
-
-async fn valid_everywhere(clients: &mut [Client], tx: &Transaction) {
-    for client in clients {
-        until(&tx.id().to_string(), async || status(client, tx).await.as_deref() == Some("valid")).await;
-    }
-}
-
-async fn list(client: &mut Client, path: &str) -> Vec<serde_json::Value> {
-    serde_json::from_slice(&client.get(path).await.body).unwrap()
-}
-
-/// A TRANSFER of the only output of an asset that is the owner's.
-fn transfer(asset: &Transaction, to: u8) -> Transaction {
-    let to = [Recipient { public_keys: vec![key(to).public_key()], amount: 1 }];
-    let unsigned = build::transfer(&[(asset, 0)], &to, None).unwrap();
-    Transaction::from_value(&build::sign(&unsigned, &[owner()]).unwrap()).unwrap()
-}
-
-/// How many nodes have voted on the valid block that holds a transaction; it is one block.
-async fn votes(client: &mut Client, tx: &Transaction) -> usize {
-    let blocks = list(client, &format!("/api/v1/blocks?transaction_id={}&status=VALID", tx.id())).await;
-    assert_eq!(blocks.len(), 1, "{} is in the valid blocks {blocks:?}", tx.id());
-    list(client, &format!("/api/v1/votes?block_id={}", blocks[0].as_str().unwrap())).await.len()
-}
-
-async fn clients(nodes: &[Running]) -> Vec<Client> {
-    futures_util::future::join_all(nodes.iter().map(Running::client)).await
-}
+use nodes::{clients, list, start, start_all, status, transfer, valid_everywhere, votes};
+use rig::{create, owner, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_sent_to_any_node_is_valid_at_all_once() {

@@ -1,4 +1,4 @@
-//! Whichever database the configuration names: opened, watched, and told of at `/readyz`.
+//! Whichever database the configuration names: opened and watched.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,12 +10,10 @@ use ledger::ids::PublicKey;
 use super::mongo;
 use crate::config;
 use crate::metrics::{Metrics, database};
-use crate::store::Amount;
 use crate::store::database::{Database, Observer, StoreWork};
 use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::mongo::connect::{self, Connection};
 use crate::store::mongo::{Compat, MongoStore, Options, drop_database};
-use crate::web::{Check, CheckState, Readiness};
 
 /// How long a MongoDB server waits before it says that a feed has nothing.
 const FEED_WAIT: Duration = Duration::from_secs(1);
@@ -119,35 +117,5 @@ impl Observer for Times {
             StoreWork::Index => self.0.database.indexed(time),
             StoreWork::LookUp => self.0.database.looked_up(time),
         }
-    }
-}
-
-/// `/readyz`: the database takes writes, there is room in the backlog, and assets can be searched.
-pub struct StoreReadiness {
-    /// What is asked.
-    pub store: Arc<dyn Database>,
-    /// What may wait for a block.
-    pub backlog_limit: Amount,
-}
-
-impl Readiness for StoreReadiness {
-    fn checks(&self) -> Vec<Check> {
-        let database = match self.store.failure() {
-            None => Check { name: "database", state: CheckState::Ok, sentence: "takes writes".to_owned() },
-            Some(error) => Check { name: "database", state: CheckState::Failed, sentence: error.to_string() },
-        };
-        let (waiting, most) =
-            (Amount { transactions: self.store.backlog_len(), bytes: self.store.backlog_bytes() }, self.backlog_limit);
-        let sentence = format!(
-            "{} of at most {} transactions wait for a block, {} of at most {} bytes",
-            waiting.transactions, most.transactions, waiting.bytes, most.bytes
-        );
-        let state = if waiting.reaches(most) { CheckState::Degraded } else { CheckState::Ok };
-        let backlog = Check { name: "backlog", state, sentence };
-        let search = match self.store.search_failure() {
-            None => Check { name: "search", state: CheckState::Ok, sentence: "assets can be searched".to_owned() },
-            Some(sentence) => Check { name: "search", state: CheckState::Degraded, sentence },
-        };
-        vec![database, backlog, search]
     }
 }

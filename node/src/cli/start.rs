@@ -4,14 +4,17 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use ledger::ids::PublicKey;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, nodes};
 use crate::app::database::{self, DatabaseSettings};
 use crate::app::{self, NodeSettings};
-use crate::config::Config;
 use crate::config::level::Level;
+use crate::config::{Config, KeyringSource};
 use crate::listen;
 use crate::pipeline::Tuning;
 use crate::store::Amount;
@@ -27,11 +30,19 @@ const BACKLOG_LIMIT: Amount = Amount { transactions: 30_000, bytes: 64 << 20 };
 ///
 /// Raises its soft limit of open files (ulimit -n) to the hard one: each connection takes one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  bigchaindb start\n  BIGCHAINDB_DATABASE_PATH=/var/lib/bigchaindb bigchaindb start")]
+#[command(
+    after_help = "Examples:\n  bigchaindb start\n  BIGCHAINDB_DATABASE_PATH=/var/lib/bigchaindb bigchaindb start\n  \
+                        BIGCHAINDB_DATABASE_BACKEND=mongodb bigchaindb start --dev --nodes 4"
+)]
 pub struct StartArgs {
     /// For trying things out: forget any configuration file, use the defaults
     #[arg(long)]
     dev: bool,
+    /// With --dev and a MongoDB server: so many nodes on one database, with keys of their own and a keyring of all, kept
+    /// in ./bigchaindb-dev-nodes. Their APIs listen on the configured port and each second one after it, their streams
+    /// likewise
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "dev", value_parser = clap::value_parser!(u16).range(1..=100))]
+    nodes: u16,
     /// Do not make a ledger where there is none
     #[arg(long)]
     no_init: bool,
@@ -60,7 +71,9 @@ pub fn start(args: &StartArgs, context: &Context) -> Outcome {
         tracing::warn!(%error, "the limit of open files (RLIMIT_NOFILE) stays as it is: many connections may reach it");
     }
     let (workers, console) = (config.server.workers, config.log.console.level);
-    let settings = node_settings(config, !args.no_init)?;
+    let configs = if args.nodes > 1 { nodes::configurations(&config, args.nodes)? } else { vec![config] };
+    let settings = configs.into_iter().map(|config| node_settings(config, !args.no_init));
+    let settings = settings.collect::<anyhow::Result<Vec<NodeSettings>>>()?;
     match super::runtime(workers)?.block_on(serve(settings, context)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
@@ -72,20 +85,54 @@ pub fn start(args: &StartArgs, context: &Context) -> Outcome {
     }
 }
 
-async fn serve(settings: NodeSettings, context: &Context) -> anyhow::Result<()> {
+async fn serve(settings: Vec<NodeSettings>, context: &Context) -> anyhow::Result<()> {
     tracing::info!("BigchainDB Version {}", super::VERSION);
     // Before anybody is told that the node serves: a signal may follow at once.
     let signals = StopSignals::catch().context("cannot catch signals")?;
-    let node = app::start(settings).await?;
-    // A node goes on without anybody who reads this.
-    let _ = if context.json {
-        context.answer("", &json!({"api": node.api.to_string(), "stream": node.stream.to_string()}))
-    } else {
-        // In one write, for scripts that read along.
-        io::stderr().write_all(format!("Listening to client connections on: {}\n", node.api).as_bytes())
+    let keys: Vec<PublicKey> = settings.iter().map(|settings| settings.key.public_key()).collect();
+    // At once: those that found a ledger together agree on one of them.
+    let nodes = futures_util::future::try_join_all(settings.into_iter().map(app::start)).await?;
+    announce(&nodes, &keys, context);
+    let rereads: Vec<_> = nodes.iter().filter_map(app::Node::reread_keyring).collect();
+    let stop = watch::Sender::new(false);
+    let mut running: JoinSet<anyhow::Result<()>> = nodes.into_iter().map(|node| node.run_until(told(&stop))).collect();
+    let mut outcome = tokio::select! {
+        () = signals.wait(&rereads) => Ok(()),
+        // One that ends by itself ends the others.
+        Some(ended) = running.join_next() => ended?,
     };
-    tracing::info!(api = %node.api, stream = %node.stream, "the node serves");
-    node.run_until(signals.wait()).await
+    stop.send_replace(true);
+    while let Some(ended) = running.join_next().await {
+        outcome = outcome.and(ended?);
+    }
+    outcome
+}
+
+fn told(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stop = stop.subscribe();
+    async move {
+        // A sender that is gone also means: stop.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+}
+
+fn announce(nodes: &[app::Node], keys: &[PublicKey], context: &Context) {
+    for (node, key) in nodes.iter().zip(keys) {
+        tracing::info!(api = %node.api, stream = %node.stream, %key, "the node serves");
+    }
+    // A node goes on without anybody who reads this.
+    let _ = match (context.json, nodes) {
+        (true, [node]) => context.answer("", &json!({"api": node.api.to_string(), "stream": node.stream.to_string()})),
+        (true, nodes) => {
+            let each = |(node, key): (&app::Node, &PublicKey)| nodes::announcement(node.api, node.stream, *key);
+            context.answer("", &json!({"nodes": nodes.iter().zip(keys).map(each).collect::<Vec<_>>()}))
+        }
+        // In one write, for scripts that read along.
+        (false, nodes) => {
+            let line = |node: &app::Node| format!("Listening to client connections on: {}\n", node.api);
+            io::stderr().write_all(nodes.iter().map(line).collect::<String>().as_bytes())
+        }
+    };
 }
 
 /// Makes the ledger where there is none.
@@ -117,6 +164,10 @@ fn node_settings(mut config: Config, initialise: bool) -> anyhow::Result<NodeSet
     Ok(NodeSettings {
         database: DatabaseSettings::new(&config.database),
         keyring: config.keyring.keyring(keypair.public),
+        keyring_file: match config.keyring {
+            KeyringSource::File { path, .. } => Some(path),
+            KeyringSource::Fixed(_) => None,
+        },
         key: keypair.private,
         rules: config.validation,
         initialise,
@@ -151,16 +202,23 @@ impl StopSignals {
         })
     }
 
-    /// Waits for one that stops the node.
-    async fn wait(mut self) {
+    /// Waits for one that stops the node. SIGHUP has the keyring file read again.
+    async fn wait(mut self, rereads: &[impl Fn()]) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
                 _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
-                _ = self.hangup.recv() => tracing::warn!(
-                    "SIGHUP: this version reads its configuration and its keyring at start only, nothing is read again \
-                     and the node goes on; start it anew for a changed keyring"
-                ),
+                _ = self.hangup.recv() => {
+                    if rereads.is_empty() {
+                        tracing::warn!(
+                            "SIGHUP: there is no keyring file (keyring_file, BIGCHAINDB_KEYRING_FILE), and nothing else is \
+                             read again while the node runs; it goes on"
+                        );
+                    } else {
+                        tracing::info!("SIGHUP: reading the keyring file again");
+                        rereads.iter().for_each(|reread| reread());
+                    }
+                }
             }
         }
     }

@@ -77,7 +77,7 @@ async fn federation(config: &Config, store: &dyn Store) -> anyhow::Result<Federa
     let genesis = store.genesis().await?;
     let founder: PublicKey = genesis.header.node_pubkey.parse().context("the first block names no public key")?;
     let own = config.public_key.unwrap_or(founder);
-    let keyring = config.keyring.keyring(own);
-    let known = [keyring.known.as_slice(), &[founder]].concat();
-    Ok(Federation::new(own, &keyring.others(&own)).changing(&keyring.previous, &keyring.next, &known))
+    let mut keyring = config.keyring.keyring(own);
+    keyring.known.push(founder);
+    Ok(Federation::of(own, &keyring))
 }

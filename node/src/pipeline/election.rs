@@ -6,14 +6,13 @@
 use std::collections::HashSet;
 
 use ledger::block::Block;
-use ledger::election::{self, BlockStatus, Election};
+use ledger::election::BlockStatus;
 use ledger::ids::BlockId;
-use ledger::json;
 use ledger::vote::Vote;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Context, next, patiently};
+use super::{Context, next, patiently, tally};
 use crate::store::{BacklogEntry, Result, StoredVote};
 
 /// Votes taken from the feed at once.
@@ -23,7 +22,22 @@ const BATCH: usize = 256;
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
     let store = context.chain.store().clone();
     let mut position = None;
-    while let Some(batch) = next(store.vote_feed(position.as_ref(), BATCH), &mut stop).await? {
+    let mut keyrings = context.chain.federation_changes();
+    loop {
+        let batch = {
+            let feed = next(store.vote_feed(position.as_ref(), BATCH), &mut stop);
+            tokio::select! {
+                biased;
+                batch = feed => Some(batch?),
+                Ok(()) = keyrings.changed() => None,
+            }
+        };
+        let Some(batch) = batch else {
+            // What hung on a voter that is retired now.
+            count_again(&context, &stop, |_, _| true).await?;
+            continue;
+        };
+        let Some(batch) = batch else { return Ok(()) };
         let begun = Instant::now();
         let mut seen = HashSet::new();
         let blocks: Vec<BlockId> = batch.items.iter().map(|v| v.block).filter(|block| seen.insert(*block)).collect();
@@ -34,46 +48,60 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
         let blocks: Vec<BlockId> = statuses.filter(|(_, status)| open(*status)).map(|(id, _)| *id).collect();
         let votes = patiently("votes", &stop, || store.votes(&blocks)).await?;
         for (id, votes) in blocks.iter().zip(&votes) {
-            decide(&context, id, votes, &stop).await?;
+            decide(&context, id, votes, &stop, |_| true).await?;
         }
         position = Some(batch.position);
         context.metrics.worked("election", begun.elapsed());
     }
-    Ok(())
 }
 
 /// Decides on blocks that this node voted on before it was a program that records decisions (a node of 1.0.1 with this
-/// key). Until then what is long valid would seem undecided, and be refused as an input. Blocks without its vote are left
-/// to the stages: they are voted on first.
+/// key), or that were made before it joined. Until then what is long valid would seem undecided, and be refused as an
+/// input. Blocks that wait for its vote are left to the stages: they are voted on first.
 pub async fn catch_up(context: &Context) -> Result<()> {
-    let store = context.chain.store();
     let me = context.chain.federation().node();
     // Held until the end: nobody tells it to stop.
     let (_running, stop) = watch::channel(false);
-    let blocks = patiently("undecided blocks", &stop, || store.undecided_blocks()).await?;
+    let mine = |vote: &StoredVote| Vote::from_bytes(&vote.bytes).is_some_and(|vote| vote.node_pubkey == me);
+    let own = me.to_string();
+    count_again(context, &stop, |block, votes| !block.header.voters.contains(&own) || votes.iter().any(mine)).await
+}
+
+/// Counts the votes on everything undecided that `which` picks.
+async fn count_again(
+    context: &Context,
+    stop: &watch::Receiver<bool>,
+    which: impl Fn(&Block, &[StoredVote]) -> bool,
+) -> Result<()> {
+    let store = context.chain.store();
+    let blocks = patiently("undecided blocks", stop, || store.undecided_blocks()).await?;
     for (n, ids) in blocks.chunks(BATCH).enumerate() {
         tracing::info!(done = n * BATCH, of = blocks.len(), "deciding on blocks by the votes that were cast before");
-        let votes = patiently("votes", &stop, || store.votes(ids)).await?;
-        let voted = |vote: &StoredVote| Vote::from_bytes(&vote.bytes).is_some_and(|vote| vote.node_pubkey == me);
-        for (id, votes) in ids.iter().zip(&votes).filter(|(_, votes)| votes.iter().any(voted)) {
-            decide(context, id, votes, &stop).await?;
+        let votes = patiently("votes", stop, || store.votes(ids)).await?;
+        for (id, votes) in ids.iter().zip(&votes) {
+            decide(context, id, votes, stop, |block| which(block, votes)).await?;
         }
     }
     Ok(())
 }
 
-async fn decide(context: &Context, id: &BlockId, votes: &[StoredVote], stop: &watch::Receiver<bool>) -> Result<()> {
+async fn decide(
+    context: &Context,
+    id: &BlockId,
+    votes: &[StoredVote],
+    stop: &watch::Receiver<bool>,
+    which: impl Fn(&Block) -> bool,
+) -> Result<()> {
     let store = context.chain.store();
     let Some(stored) = patiently("block", stop, || store.block(id)).await? else {
         tracing::warn!(block = %id, "a vote for an unknown block is left aside");
         return Ok(());
     };
-    if stored.status != BlockStatus::Undecided {
+    if stored.status != BlockStatus::Undecided || !which(&stored.block) {
         return Ok(());
     }
     let block = stored.block;
-    let Some(election) = tally(context, &block, votes) else { return Ok(()) };
-    let valid = match election.status {
+    let valid = match status(context, &block, votes) {
         BlockStatus::Undecided => return Ok(()),
         BlockStatus::Valid => true,
         BlockStatus::Invalid => false,
@@ -92,16 +120,13 @@ async fn decide(context: &Context, id: &BlockId, votes: &[StoredVote], stop: &wa
     Ok(())
 }
 
-fn tally(context: &Context, block: &Block, votes: &[StoredVote]) -> Option<Election> {
+fn status(context: &Context, block: &Block, votes: &[StoredVote]) -> BlockStatus {
     let chain = &context.chain;
-    let votes: Vec<_> = votes.iter().filter_map(|vote| json::parse(&vote.bytes).ok()).collect();
-    let federation = chain.federation().known();
-    let verifier = chain.verifier().as_ref();
-    match election::tally(&block.id, &block.header.voters, federation, &votes, verifier) {
-        Ok(election) => Some(election),
+    match tally::status(chain.rules(), &chain.federation(), block, votes, chain.verifier().as_ref()) {
+        Ok(status) => status,
         Err(duplicate) => {
             tracing::error!(block = %block.id, node = duplicate.node_pubkey, "a node voted twice: no decision");
-            None
+            BlockStatus::Undecided
         }
     }
 }
@@ -109,8 +134,9 @@ fn tally(context: &Context, block: &Block, votes: &[StoredVote]) -> Option<Elect
 fn requeue(context: &Context, block: &Block) -> Vec<BacklogEntry> {
     let chain = &context.chain;
     let assigned_at = chain.now();
+    let (federation, maker) = (chain.federation(), block.header.node_pubkey.parse().ok());
     let entry = |transaction: &std::sync::Arc<ledger::transaction::Transaction>| BacklogEntry {
-        assignee: chain.federation().assignee(transaction),
+        assignee: federation.assignee_after(transaction, maker),
         transaction: transaction.clone(),
         assigned_at,
     };

@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{Context, next, patiently};
-use crate::chain::Purpose;
+use crate::chain::{Chain, Purpose};
+use crate::federation::Federation;
 use crate::store::{Result, StoredBlock};
 
 /// Blocks taken from the feed at once.
@@ -36,6 +37,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
     let mut position = None;
     while let Some(batch) = next(store.block_feed(position.as_ref(), BATCH), &mut stop).await? {
         for stored in batch.items {
+            stage.context.met(&stored.block);
             stage.vote_on(&stored, &stop).await?;
         }
         position = Some(batch.position);
@@ -58,7 +60,11 @@ impl Stage {
         let me = chain.federation().node();
         // Also when the others have decided on it: the chain of votes must not leave it out. A vote that names another
         // block before it than most do counts against its block.
-        if !block.header.voters.contains(&me.to_string()) {
+        let federation = chain.federation();
+        let listed = block.header.voters.contains(&me.to_string());
+        // Whoever leaves others out must not decide without them.
+        let objection = foreign(&chain, &federation, block).filter(|_| federation.keys().contains(&me));
+        if !listed && objection.is_none() {
             return Ok(());
         }
         if self.has_vote(&block.id, stop).await? {
@@ -66,7 +72,13 @@ impl Stage {
             return Ok(());
         }
         let begun = Instant::now();
-        let Some(broken) = self.judge(block, stop).await? else { return Ok(()) };
+        let broken = match objection {
+            Some(broken) => Some(broken),
+            None => match self.judge(block, stop).await? {
+                Some(broken) => broken,
+                None => return Ok(()),
+            },
+        };
         if let Some(broken) = &broken {
             tracing::warn!(block = %block.id, rule = broken.class(), reason = %broken, "voting against a block");
         }
@@ -108,9 +120,8 @@ impl Stage {
         if let Err(broken) = block.check(chain.federation().known(), chain.verifier().as_ref()) {
             return Ok(Some(Some(broken)));
         }
-        if chain.rules() == Rules::Strict && !chain.federation().accepts_voters(&block.header.voters) {
-            let text = format!("the block's voters are not this federation: {}", block.header.voters.join(", "));
-            return Ok(Some(Some(Invalid::Voters(text))));
+        if let Some(broken) = foreign(chain, &chain.federation(), block) {
+            return Ok(Some(Some(broken)));
         }
         if let Some(broken) = self.repeated(block, stop).await? {
             return Ok(Some(Some(broken)));
@@ -155,6 +166,13 @@ impl Stage {
         });
         Ok(elsewhere.then_some(Invalid::DuplicateTransaction))
     }
+}
+
+/// On a `strict` ledger a block's voters are the federation.
+fn foreign(chain: &Chain, federation: &Federation, block: &Block) -> Option<Invalid> {
+    let voters = &block.header.voters;
+    let foreign = chain.rules() == Rules::Strict && !federation.accepts_voters(voters);
+    foreign.then(|| Invalid::Voters(format!("the block's voters are not this federation: {}", voters.join(", "))))
 }
 
 /// Whether a rule is broken only because this node has not read, or not decided on, what others have: they may be ahead by

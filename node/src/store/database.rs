@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::{Amount, Result, Store, StoreError};
 
@@ -20,6 +21,10 @@ pub trait Database: Store {
     /// Why assets cannot be searched; `None` while they can. Everything else works without.
     fn search_failure(&self) -> Option<String>;
 
+    /// Whether this process writes for its node, or another one with the same key does. From the first question on
+    /// this process would; what is known is kept up to date until the store is closed.
+    fn duty(&self) -> watch::Receiver<Duty>;
+
     /// What waits now.
     fn depths(&self) -> Depths;
 
@@ -28,6 +33,23 @@ pub trait Database: Store {
 
     /// Ends orderly. Whoever asks after this is refused.
     async fn close(&self) -> Result<()>;
+}
+
+/// Who makes a node's blocks, casts its votes and records its decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// The database has not said yet, or does not answer.
+    Unknown,
+    /// This process does.
+    Ours {
+        /// Counts the processes that did before.
+        epoch: u64,
+    },
+    /// Another process with the same key does.
+    Theirs {
+        /// Which, for people.
+        holder: String,
+    },
 }
 
 /// What waits in a store, for people and metrics.

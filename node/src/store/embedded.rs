@@ -55,7 +55,7 @@ use self::log::{Log, unwritable};
 use self::search::Search;
 use self::shared::{Shared, Wakes};
 use self::state::{State, Trust};
-use super::database::{Database, Depths, Observer, StoreWork};
+use super::database::{Database, Depths, Duty, Observer, StoreWork};
 use super::recent::Recent;
 use super::{
     Amount, BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
@@ -494,6 +494,11 @@ impl Database for EmbeddedStore {
             Some(search) => search.failure(),
             None => Some(NO_SEARCH.to_owned()),
         }
+    }
+
+    /// Nobody else can open the directory.
+    fn duty(&self) -> watch::Receiver<Duty> {
+        watch::Sender::new(Duty::Ours { epoch: 0 }).subscribe()
     }
 
     fn depths(&self) -> Depths {

@@ -9,6 +9,7 @@
 //! | [`backlog`], [`intake`], [`blocks`], [`lookup`] | what is asked of them |
 //! | [`feed`] | what is new in them |
 //! | [`pulse`], [`certificates`] | whether the server answers, and is still to be trusted |
+//! | [`lease`] | one process for each key |
 //!
 //! A node records its own decisions: what it makes of everybody's votes is nobody else's matter.
 
@@ -22,13 +23,14 @@ pub mod fault;
 pub mod feed;
 pub mod founding;
 pub mod intake;
+pub mod lease;
 pub mod lookup;
 pub mod pulse;
 pub mod schema;
 pub mod shared;
 pub mod waiting;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,8 +50,9 @@ use self::blocks::{Blocks, Votes};
 use self::connect::Connection;
 use self::feed::Feed;
 use self::intake::Intake;
+use self::lease::Lease;
 use self::shared::Shared;
-use super::database::{Database, Depths, Observer};
+use super::database::{Database, Depths, Duty, Observer};
 use super::{
     BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
     StoredBlock, StoredVote,
@@ -79,6 +82,12 @@ pub struct Options {
 const AHEAD: usize = 1000;
 const BLOCKS_AHEAD: usize = 16;
 
+/// After this time without a word of the process that works with a node's key, another one takes over.
+const LEASE: Duration = Duration::from_secs(6);
+
+/// For giving the lease back at the end.
+const RELEASE: Duration = Duration::from_secs(2);
+
 /// See the module.
 pub struct MongoStore {
     shared: Arc<Shared>,
@@ -91,6 +100,7 @@ pub struct MongoStore {
     distrust: watch::Sender<Option<StoreError>>,
     pulse: AbortOnDropHandle<()>,
     certificates: Option<AbortOnDropHandle<()>>,
+    lease: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl MongoStore {
@@ -107,6 +117,7 @@ impl MongoStore {
             failure,
             distrust: watch::Sender::new(None),
             certificates: None,
+            lease: OnceLock::new(),
             shared,
             options,
         };
@@ -142,6 +153,13 @@ impl MongoStore {
         Ok(())
     }
 
+    /// Asks for the lease on the node's key, which whoever has it and falls silent loses after this time.
+    pub fn compete(&self, lasts: Duration) -> watch::Receiver<Duty> {
+        let lease = self.shared.lease.get_or_init(|| Lease::new(lease::process_name(), lasts));
+        self.lease.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(lease::run(self.shared.clone()))));
+        lease.duty()
+    }
+
     /// Waits until every feed that is being read has read what was written before.
     pub async fn caught_up(&self) {
         tokio::join!(self.backlog_feed.caught_up(), self.block_feed.caught_up(), self.vote_feed.caught_up());
@@ -164,6 +182,10 @@ impl Database for MongoStore {
         Some(format!("the database server has no text index, so assets cannot be searched: {reason}"))
     }
 
+    fn duty(&self) -> watch::Receiver<Duty> {
+        self.compete(LEASE)
+    }
+
     fn depths(&self) -> Depths {
         let undecided_blocks = self.shared.open_blocks.lock().len();
         Depths { backlog: self.shared.waiting.amount(), undecided_blocks, ..Depths::default() }
@@ -173,9 +195,14 @@ impl Database for MongoStore {
         let _ = self.shared.observer.set(observer);
     }
 
-    /// Every write was durable when it returned: there is nothing to finish.
+    /// Every write was durable when it returned: there is nothing to finish. (Whoever waits for the lease of a database
+    /// that is away waits until it runs out.)
     async fn close(&self) -> Result<()> {
         self.pulse.abort();
+        if let Some(lease) = self.lease.get() {
+            lease.abort();
+            let _ = tokio::time::timeout(RELEASE, self.shared.release()).await;
+        }
         if let Some(certificates) = &self.certificates {
             certificates.abort();
         }
@@ -233,14 +260,17 @@ impl Store for MongoStore {
     }
 
     async fn reassign(&self, entries: &[BacklogEntry], to: PublicKey, at: u64) -> Result<Vec<TxId>> {
+        self.shared.may_write()?;
         self.shared.reassign(entries, to, at).await
     }
 
     async fn delete_backlog(&self, ids: &[TxId]) -> Result<()> {
+        self.shared.may_write()?;
         self.shared.delete_backlog(ids).await
     }
 
     async fn reject(&self, rejections: Vec<Rejection>) -> Result<()> {
+        self.shared.may_write()?;
         self.shared.reject(rejections).await
     }
 
@@ -257,6 +287,7 @@ impl Store for MongoStore {
     }
 
     async fn write_block(&self, block: Arc<Block>) -> Result<()> {
+        self.shared.may_write()?;
         self.shared.write_block(block).await
     }
 
@@ -273,6 +304,7 @@ impl Store for MongoStore {
     }
 
     async fn write_vote(&self, vote: &Vote) -> Result<bool> {
+        self.shared.may_write()?;
         self.shared.write_vote(vote).await
     }
 
@@ -289,6 +321,7 @@ impl Store for MongoStore {
     }
 
     async fn decide(&self, block: &BlockId, valid: bool, requeue: Vec<BacklogEntry>) -> Result<bool> {
+        self.shared.may_write()?;
         self.shared.decide(block, valid, requeue).await
     }
 

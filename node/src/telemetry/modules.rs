@@ -24,7 +24,8 @@ const RENAMED: [(&str, &str); 13] = [
 ];
 
 /// This program's modules: those of `lib.rs`.
-const MODULES: [&str; 19] = [
+const MODULES: [&str; 20] = [
+    "agreement",
     "app",
     "bench",
     "chain",

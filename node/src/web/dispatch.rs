@@ -15,7 +15,9 @@ use super::body::Body;
 use super::error::ApiError;
 use super::query::Query;
 use super::route::{Endpoint, Handler, find};
-use super::{WebState, assets, blocks, openapi, operations, outputs, rejections, statuses, transactions, votes};
+use super::{
+    WebState, assets, blocks, federation, openapi, operations, outputs, rejections, statuses, transactions, votes,
+};
 
 /// Answers one request. Never fails: errors are answers too.
 pub async fn handle<B>(state: &WebState, request: Request<B>) -> Response<Body>
@@ -71,7 +73,9 @@ async fn get(
 ) -> Result<Response<Body>, ApiError> {
     let query = if endpoint.parameters.is_empty() { Query::default() } else { Query::parse(query) };
     match endpoint.handler {
-        Handler::Index => Ok(json_response(StatusCode::OK, state.info.index(compact).into())),
+        Handler::Index => {
+            Ok(json_response(StatusCode::OK, state.info.index(state.chain.federation().others(), compact).into()))
+        }
         Handler::ApiIndex => Ok(json_response(StatusCode::OK, state.info.api_index(compact).into())),
         Handler::Transaction => transactions::one(state, id).await,
         Handler::Transactions | Handler::PostTransaction => transactions::list(state, &query).await,
@@ -82,6 +86,7 @@ async fn get(
         Handler::Blocks => blocks::list(state, &query).await,
         Handler::Votes => votes::list(state, &query).await,
         Handler::Rejection => rejections::one(state, id).await,
+        Handler::Federation => Ok(federation::now(state)),
         Handler::OpenApi => Ok(json_response(StatusCode::OK, openapi::text().into())),
         Handler::Metrics => Ok(operations::metrics(state)),
         Handler::Health => Ok(operations::health()),

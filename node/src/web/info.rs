@@ -13,8 +13,6 @@ pub struct NodeInfo {
     pub version: &'static str,
     /// This node's key.
     pub public_key: Option<PublicKey>,
-    /// The other nodes' keys, as configured.
-    pub keyring: Vec<String>,
     /// Address of the stream of valid transactions, whole.
     pub streams_url: String,
 }
@@ -36,9 +34,9 @@ impl NodeInfo {
         ])
     }
 
-    /// The document at `/`.
-    pub fn index(&self, compact: bool) -> Bytes {
-        let keyring = self.keyring.iter().map(|key| json::text(key.as_str())).collect();
+    /// The document at `/`; `others`: the other nodes' keys, in the order of the keyring.
+    pub fn index(&self, others: &[PublicKey], compact: bool) -> Bytes {
+        let keyring = others.iter().map(|key| json::text(key.to_string())).collect();
         let index = json::object([
             ("api", json::object([("v1", self.addresses("/api/v1/"))])),
             ("docs", json::text(self.docs())),

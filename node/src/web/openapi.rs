@@ -57,6 +57,8 @@ pub enum Content {
     Votes,
     /// Why a transaction was dropped.
     Rejection,
+    /// The keyring in force.
+    Federation,
     /// Prometheus' text.
     Metrics,
     /// `/healthz`

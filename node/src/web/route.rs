@@ -19,6 +19,7 @@ pub enum Handler {
     Blocks,
     Votes,
     Rejection,
+    Federation,
     OpenApi,
     Metrics,
     Health,
@@ -76,7 +77,7 @@ const fn get(handler: Handler, summary: &'static str, content: Content, refusals
 }
 
 /// Every route there is, the most asked first.
-pub static ROUTES: [Route; 15] = [
+pub static ROUTES: [Route; 16] = [
     Route {
         path: "/api/v1/transactions",
         get: Endpoint {
@@ -167,6 +168,11 @@ pub static ROUTES: [Route; 15] = [
             Content::Rejection,
             &[404],
         ),
+        post: None,
+    },
+    Route {
+        path: "/api/v1/federation",
+        get: get(Handler::Federation, "Who shares the ledger: the keyring in force", Content::Federation, &[]),
         post: None,
     },
     Route {

@@ -79,7 +79,7 @@ impl Node {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(self.process(), signal).unwrap();
     }
 
@@ -300,11 +300,11 @@ fn a_low_limit_of_open_files_is_raised() {
 }
 
 #[test]
-fn a_hangup_changes_nothing() {
+fn a_hangup_changes_nothing_where_there_is_no_keyring_file() {
     let mut node = Node::start(Place::new());
     for count in 1..=2 {
         node.signal(Signal::HUP);
-        node.wait_until(|node| node.place.read("console").matches("SIGHUP: this version reads").count() == count);
+        node.wait_until(|node| node.place.read("console").matches("SIGHUP: there is no keyring file").count() == count);
         assert_eq!(Connection::open(node.address()).unwrap().get("/healthz").unwrap().status, 200);
     }
     assert_eq!(node.stop(), Some(0));

@@ -144,7 +144,6 @@ impl Node {
             info: NodeInfo {
                 version: "1.0.1",
                 public_key: Some(key.public_key()),
-                keyring: Vec::new(),
                 streams_url: format!("ws://{stream}{}", ws::PATH),
             },
             limits: setup.limits,

@@ -25,6 +25,9 @@ pub const DECISIONS: &str = "decisions";
 /// Ours: why transactions were dropped.
 pub const REJECTIONS: &str = "rejections";
 
+/// Ours: which process works with each node's key.
+pub const LEASES: &str = "leases";
+
 /// The index of `bigchain` by block id.
 pub const BLOCK_ID: &str = "block_id";
 

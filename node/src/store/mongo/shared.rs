@@ -16,6 +16,7 @@ use mongodb::{Collection, Database};
 use parking_lot::Mutex;
 
 use super::documents::{self, Assets, Unreadable};
+use super::lease::Lease;
 use super::waiting::Waiting;
 use super::{Compat, fault, schema};
 use crate::store::Result;
@@ -49,6 +50,10 @@ pub struct Shared {
     pub decisions: Collection<RawDocumentBuf>,
     /// Why transactions were dropped.
     pub rejections: Collection<Document>,
+    /// Which process works with each node's key.
+    pub leases: Collection<Document>,
+    /// This process's claim, once it was made.
+    pub lease: OnceLock<Lease>,
     /// Whose decisions count here.
     pub node: PublicKey,
     /// Who else reads and writes.
@@ -82,6 +87,8 @@ impl Shared {
             ledger: database.collection(schema::LEDGER),
             decisions: database.collection(schema::DECISIONS),
             rejections: database.collection(schema::REJECTIONS),
+            leases: database.collection(schema::LEASES),
+            lease: OnceLock::new(),
             database,
             node,
             compat: OnceLock::new(),
@@ -163,6 +170,8 @@ impl Shared {
             for document in all(self.decisions.find(filter)).await? {
                 let (id, status) = decision(&document).map_err(|e| fault::damaged(&e))?;
                 self.decided.put(id, status, 1);
+                // Another process with this node's key may have recorded it.
+                self.open_blocks.lock().remove(&id);
                 for (_, answer) in ids.iter().zip(&mut statuses).filter(|(asked, _)| **asked == id) {
                     *answer = Some(status);
                 }

@@ -20,6 +20,7 @@ pub fn of(content: Content) -> (&'static str, Value) {
         Content::Ids => list("Id"),
         Content::Votes => list("Vote"),
         Content::Rejection => named("Rejection"),
+        Content::Federation => named("Federation"),
         Content::Health => named("Health"),
         Content::Ready => named("Ready"),
         Content::Any => json!({"type": "object"}),
@@ -42,6 +43,7 @@ pub fn all() -> Value {
     let text = json!({"type": "string"});
     let key = json!({"type": "string", "pattern": "^[1-9a-zA-Z^OIl]{43,44}$"});
     let keys = json!({"type": "array", "nullable": true, "items": key});
+    let sorted_keys = json!({"type": "array", "items": {"type": "string"}});
     let any_object = json!({"type": "object", "nullable": true});
     let addresses = json!({
         "assets": text, "docs": text, "outputs": text, "statuses": text, "streams": text, "transactions": text,
@@ -121,6 +123,14 @@ pub fn all() -> Value {
         "Vote": {"type": "object"},
         "Rejection": exact(json!({
             "transaction_id": id, "class": text, "message": text, "at": {"type": "integer", "minimum": 0},
+        })),
+        "Federation": exact(json!({
+            "public_key": text,
+            "generation": {"type": "integer", "minimum": 0},
+            "previous": sorted_keys, "active": sorted_keys, "next": sorted_keys, "known": sorted_keys,
+            "former": {"type": "array", "items": sorted_keys},
+            "nodes_seen": {"type": "integer", "minimum": 0},
+            "nodes_differing": {"type": "integer", "minimum": 0},
         })),
         "Health": exact(json!({"healthy": {"type": "boolean"}})),
         "Ready": exact(json!({
