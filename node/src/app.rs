@@ -6,6 +6,7 @@ pub mod database;
 pub mod keyring;
 pub mod mongo;
 pub mod readiness;
+pub mod replicas;
 
 use std::path::PathBuf;
 use std::sync::Arc;

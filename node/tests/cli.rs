@@ -14,7 +14,6 @@ mod failing;
 mod fake;
 #[path = "crash/http.rs"]
 mod http;
-#[path = "mongod/mod.rs"]
 mod mongod;
 #[path = "cli/node.rs"]
 mod node;
@@ -22,11 +21,14 @@ mod node;
 mod nodes;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/replicas.rs"]
+mod replicas;
 #[cfg(target_os = "linux")] // Elsewhere a machine has one address of its own, and a statsd may listen there.
 #[path = "cli/statsd.rs"]
 mod statsd;
 #[path = "cli/tx.rs"]
 mod tx;
+mod wire;
 
 use bigchaindb::cli::Cli;
 use clap::CommandFactory;

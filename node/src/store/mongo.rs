@@ -10,6 +10,7 @@
 //! | [`feed`] | what is new in them |
 //! | [`pulse`], [`certificates`] | whether the server answers, and is still to be trusted |
 //! | [`lease`] | one process for each key |
+//! | [`replicas`] | members of the replica set |
 //!
 //! A node records its own decisions: what it makes of everybody's votes is nobody else's matter.
 
@@ -26,6 +27,7 @@ pub mod intake;
 pub mod lease;
 pub mod lookup;
 pub mod pulse;
+pub mod replicas;
 pub mod schema;
 pub mod shared;
 pub mod waiting;

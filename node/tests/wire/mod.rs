@@ -4,3 +4,4 @@
 #![allow(dead_code)] // Each test program uses a part of it.
 
 pub mod message;
+pub mod scripted;

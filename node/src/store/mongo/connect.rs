@@ -5,6 +5,7 @@
 
 mod failure;
 mod hello;
+mod initiate;
 mod options;
 mod probe;
 mod survey;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use self::failure::Failure;
 use self::options::Prepared;
+use self::survey::Membership;
 use crate::secret::Secret;
 use crate::store::{Result, StoreError};
 
@@ -108,7 +110,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// What a server may take for an answer once it is connected to; 1.0.1's socket time-out.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// Connects, checks the servers and logs in.
+/// Connects, checks the servers and logs in. A server that was started as a member of a replica set and waits for its
+/// initiation is made the only member of one, as 1.0.1 does, unless a connection string is given: that may name any
+/// number of servers, and what each calls itself is not known.
 ///
 /// Servers that do not answer are tried again, [`Connection::max_tries`] times [`Connection::timeout`]; then
 /// [`StoreError::Unavailable`]. [`StoreError::Misconfigured`] at once: a refused login, a certificate that is not to be
@@ -120,7 +124,7 @@ pub async fn connect(connection: &Connection) -> Result<Connected> {
     let mut attempt: u64 = 0;
     loop {
         attempt += 1;
-        let reason = match one_attempt(connection).await {
+        let reason = match one_attempt(connection, attempt > 1).await {
             Ok(connected) => return Ok(connected),
             Err(Failure::Refused(reason)) => return Err(StoreError::Misconfigured(reason)),
             Err(Failure::Unreachable(reason)) => reason,
@@ -152,13 +156,19 @@ pub async fn recheck(connection: &Connection, known: &[String]) -> Result<()> {
     }
 }
 
-async fn one_attempt(connection: &Connection) -> std::result::Result<Connected, Failure> {
+async fn one_attempt(connection: &Connection, told: bool) -> std::result::Result<Connected, Failure> {
     let deadline = Instant::now() + connection.timeout;
+    let mut initiation_told = told;
     let (prepared, replica_set) = loop {
         let looked = async {
             let prepared = Prepared::new(connection).await?;
-            let replica_set = survey::replica_set(&prepared, deadline).await?;
-            Ok((prepared, replica_set))
+            match survey::replica_set(&prepared, deadline).await? {
+                Membership::Set(name) => Ok((prepared, name)),
+                Membership::AwaitsInitiation => {
+                    let told = std::mem::replace(&mut initiation_told, true);
+                    Err(initiated(connection, prepared, told).await)
+                }
+            }
         };
         match looked.await {
             Ok(found) => break found,
@@ -182,6 +192,21 @@ async fn one_attempt(connection: &Connection) -> std::result::Result<Connected, 
             }))
         }
     }
+}
+
+/// Has a set initiated, and says why there is no connection yet: somebody has to look again.
+async fn initiated(connection: &Connection, prepared: Prepared, told: bool) -> Failure {
+    let place = prepared.place();
+    let waits = match &connection.server {
+        Server::Url(_) => format!("{place}: its replica set is not initiated yet; run `rs.initiate()` there"),
+        Server::Host { replica_set, .. } => {
+            match initiate::initiate(prepared, replica_set, &place, connection.timeout, told).await {
+                Ok(()) => format!("{place}: its replica set was initiated just now"),
+                Err(failure) => return failure,
+            }
+        }
+    };
+    Failure::Unreachable(waits)
 }
 
 /// Makes the driver's client and sees that it may work with the database. `None`: it finds no primary.

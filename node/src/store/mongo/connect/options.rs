@@ -104,9 +104,20 @@ impl Prepared {
     }
 
     /// The driver's client of a replica set.
-    pub fn client(self, replica_set: &str) -> Result<Client, Failure> {
+    pub fn client(mut self, replica_set: &str) -> Result<Client, Failure> {
+        self.options.repl_set_name = Some(replica_set.to_owned());
+        self.made()
+    }
+
+    /// The driver's client of one server, whatever that is a member of.
+    pub fn direct_client(mut self) -> Result<Client, Failure> {
+        self.options.repl_set_name = None;
+        self.options.direct_connection = Some(true);
+        self.made()
+    }
+
+    fn made(self) -> Result<Client, Failure> {
         let Self { mut options, tls, .. } = self;
-        options.repl_set_name = Some(replica_set.to_owned());
         let (tls, joined) = tls.map(Tls::into_driver).unzip();
         options.tls = tls.map(Into::into);
         let client = Client::with_options(options);

@@ -17,28 +17,38 @@ use super::probe::{Problem, probe};
 const OLDEST_WIRE: i32 = 9;
 const NEWEST_WIRE: i32 = 29;
 
-/// Name of the replica set that the servers belong to, which must be the configured one. With a revocation list every
-/// server that answers was seen to have a good certificate.
-pub async fn replica_set(prepared: &Prepared, deadline: Instant) -> Result<String, Failure> {
+/// What a server belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// The replica set of this name.
+    Set(String),
+    /// A set that nobody initiated.
+    AwaitsInitiation,
+}
+
+/// The replica set that the servers belong to, which must be the configured one. With a revocation list every server that
+/// answers was seen to have a good certificate.
+pub async fn replica_set(prepared: &Prepared, deadline: Instant) -> Result<Membership, Failure> {
     let with_list = prepared.has_revocation_list();
     let mut seen = Seen::default();
     look(prepared, prepared.seeds(), deadline, !with_list, &mut seen).await?;
-    let mut name = None;
+    let mut belongs = None;
     for (address, hello) in &seen.answers {
         match check(address, hello, prepared.replica_set()) {
-            Ok(found) => name = Some(found),
+            Ok(Membership::AwaitsInitiation) if belongs.is_some() => {}
+            Ok(found) => belongs = Some(found),
             Err(Failure::Unreachable(reason)) => seen.away.push(reason),
             Err(refused) => return Err(refused),
         }
     }
-    let Some(name) = name else { return Err(seen.nobody()) };
+    let Some(belongs) = belongs else { return Err(seen.nobody()) };
     for failure in &seen.refused {
         tracing::warn!("{failure}; the other servers are used");
     }
     if with_list {
         members(prepared, deadline, &mut seen).await?;
     }
-    Ok(name)
+    Ok(belongs)
 }
 
 /// What is wrong with the set's members, under the names that the set has for them; `None`: nothing is.
@@ -125,8 +135,7 @@ async fn look(
     Ok(())
 }
 
-/// The server's replica set.
-fn check(address: &ServerAddress, hello: &Hello, configured: Option<&str>) -> Result<String, Failure> {
+fn check(address: &ServerAddress, hello: &Hello, configured: Option<&str>) -> Result<Membership, Failure> {
     if hello.newest_wire < OLDEST_WIRE {
         return Err(Failure::Refused(format!(
             "{address} is too old: it speaks wire version {} and this node needs {OLDEST_WIRE}, that is MongoDB 4.4, or \
@@ -146,10 +155,8 @@ fn check(address: &ServerAddress, hello: &Hello, configured: Option<&str>) -> Re
             "{address} belongs to the replica set `{name}`, and database.replicaset is `{configured}`; correct the setting \
              or the server's address"
         ))),
-        (Some(name), _) => Ok(name.clone()),
-        (None, _) if hello.awaits_initiation => Err(Failure::Unreachable(format!(
-            "{address}: its replica set is not initiated yet; run `rs.initiate()` there"
-        ))),
+        (Some(name), _) => Ok(Membership::Set(name.clone())),
+        (None, _) if hello.awaits_initiation => Ok(Membership::AwaitsInitiation),
         (None, _) if hello.is_router => Err(Failure::Refused(format!(
             "{address} is a router of a sharded cluster (mongos); give the address of a replica set's member"
         ))),
@@ -169,19 +176,21 @@ mod tests {
     fn refusal(hello: &Hello) -> String {
         match check(&ServerAddress::parse("db:1").unwrap(), hello, Some("rs")) {
             Err(Failure::Refused(text) | Failure::Unreachable(text)) => text,
-            Ok(name) => panic!("{name} is accepted"),
+            Ok(belongs) => panic!("{belongs:?} is accepted"),
         }
     }
 
     #[test]
     fn servers_that_cannot_serve_are_refused_each_with_its_reason() {
         let good = Hello { set: Some("rs".to_owned()), newest_wire: 21, ..Hello::default() };
-        assert_eq!(check(&ServerAddress::parse("db:1").unwrap(), &good, Some("rs")).unwrap(), "rs");
+        let belongs = |hello: &Hello| check(&ServerAddress::parse("db:1").unwrap(), hello, Some("rs")).unwrap();
+        assert_eq!(belongs(&good), Membership::Set("rs".to_owned()));
+        let waiting = Hello { set: None, awaits_initiation: true, ..good.clone() };
+        assert_eq!(belongs(&waiting), Membership::AwaitsInitiation);
         assert!(
             refusal(&Hello { newest_wire: 6, ..good.clone() }).contains("db:1 is too old: it speaks wire version 6")
         );
         assert!(refusal(&Hello { oldest_wire: 99, newest_wire: 99, ..good.clone() }).contains("db:1 is too new"));
-        assert!(refusal(&Hello { set: None, awaits_initiation: true, ..good.clone() }).contains("rs.initiate()"));
         assert!(refusal(&Hello { set: None, is_router: true, ..good.clone() }).contains("mongos"));
         assert!(refusal(&Hello { set: None, ..good.clone() }).contains("not started with the replSet option"));
         let other = refusal(&Hello { set: Some("other".to_owned()), ..good });
