@@ -1,28 +1,32 @@
 //! The benchmark: signs transactions beforehand, drives a node over real HTTP, follows its WebSocket stream and says what
-//! came of it, beside the floor that no node can be below.
+//! came of it, beside the floor that no node can be below. Or several nodes on one database.
 
 mod connection;
+mod counters;
+pub mod fleet;
 mod floor;
 mod load;
 mod node;
 mod prepare;
 mod process;
 pub mod report;
+mod server;
 mod stream;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::client::{self, Endpoint};
-use load::{Load, Outcome};
-use node::OwnNode;
+use counters::Counters;
+use fleet::{Borrowed, Fleet, OwnDatabase};
+use load::{Load, Outcome, Workers};
 use prepare::Plan;
 use process::Watched;
-use report::{Afterwards, Report};
+use report::{Afterwards, Measured, Report};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -57,49 +61,63 @@ pub enum Target {
         /// Its process, if it is on this machine.
         pid: Option<u32>,
     },
-    /// One of its own, in a temporary directory that is removed afterwards.
-    Own {
-        /// The program to start.
-        executable: PathBuf,
-        /// Where the temporary directory is made.
-        parent: PathBuf,
-    },
+    /// Nodes of its own, in temporary directories that are removed afterwards.
+    Own(fleet::Plan),
 }
 
-/// Runs the benchmark to its end.
-pub async fn run(options: &Options) -> anyhow::Result<Report> {
-    let (own, endpoint, pid) = match &options.target {
-        Target::Running { endpoint, pid } => (None, endpoint.clone(), *pid),
-        Target::Own { executable, parent } => {
-            let own = OwnNode::start(executable, parent).await?;
-            let (endpoint, pid) = (own.endpoint.clone(), own.pid());
-            (Some(own), endpoint, Some(pid))
+/// Runs the benchmark to its end, or until `interrupted` is done; what it started ends in either case.
+pub async fn run(options: &Options, interrupted: impl Future<Output = ()>) -> anyhow::Result<Report> {
+    let run = async {
+        tokio::select! {
+            report = run_to_the_end(options) => report,
+            () = interrupted => bail!("interrupted"),
         }
     };
-    let outcome = measure(options, &endpoint, pid).await;
-    let Some(mut own) = own else { return outcome };
-    let mut report = outcome.map_err(|error| error.context(own.last_words()))?;
-    let start_time = own.restart().await?;
-    report.afterwards = Some(Afterwards {
-        start_seconds: start_time.as_secs_f64(),
-        memory: Watched::new(own.pid()).resident(),
-        stored: size_of(own.directory()).unwrap_or_default(),
-        stored_on: file_system(own.directory()).unwrap_or_default(),
-    });
-    own.stop().await?;
+    let Target::Own(fleet::Plan { database: OwnDatabase::Url(url), .. }) = &options.target else { return run.await };
+    let borrowed = Borrowed::take(url, &fleet::database_name(options.salt)).await?;
+    let report = run.await;
+    borrowed.give_back().await.context("the database of the benchmark is not removed")?;
+    report
+}
+
+async fn run_to_the_end(options: &Options) -> anyhow::Result<Report> {
+    let plan = match &options.target {
+        Target::Running { endpoint, pid } => {
+            let workers = Workers { nodes: pid.map(|pid| Watched::new(&[pid])), server: None };
+            return measure(options, std::slice::from_ref(endpoint), workers).await;
+        }
+        Target::Own(plan) => plan,
+    };
+    let mut fleet = Fleet::start(plan, options.salt).await?;
+    let server = fleet.server_pid().map(|pid| Watched::new(&[pid]));
+    let workers = Workers { nodes: Some(Watched::new(&fleet.pids())), server };
+    let outcome = measure(options, &fleet.endpoints(), workers).await;
+    let mut report = outcome.map_err(|error| error.context(fleet.last_words()))?;
+    if let Some((start_time, pid)) = fleet.restart().await? {
+        let directory = fleet.directory(&plan.database);
+        report.afterwards = Some(Afterwards {
+            start_seconds: start_time.as_secs_f64(),
+            memory: Watched::new(&[pid]).resident(),
+            stored: directory.and_then(|directory| size_of(directory).ok()),
+            stored_on: directory.and_then(file_system),
+        });
+    }
+    fleet.stop().await?;
     Ok(report)
 }
 
-async fn measure(options: &Options, endpoint: &Endpoint, pid: Option<u32>) -> anyhow::Result<Report> {
-    let watched = pid.map(Watched::new);
+async fn measure(options: &Options, endpoints: &[Endpoint], workers: Workers) -> anyhow::Result<Report> {
     let plan = Plan { count: options.count, keys: options.keys, salt: options.salt };
-    let stream_url = stream_url(endpoint).await?;
-    let idle_memory = watched.as_ref().and_then(Watched::resident);
+    let mut stream_urls = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints {
+        stream_urls.push(stream_url(endpoint).await?);
+    }
+    let idle = workers.memory();
 
     let bar = progress_bar(options, "signing");
     let signing = bar.clone();
-    let target = endpoint.clone();
-    let prepared = tokio::task::spawn_blocking(move || prepare::prepare(&plan, &target, &signing)).await??;
+    let targets = endpoints.to_vec();
+    let prepared = tokio::task::spawn_blocking(move || prepare::prepare(&plan, &targets, &signing)).await??;
     bar.finish_and_clear();
     let keys = plan.private_keys();
     let (prepared, floor_us) = tokio::task::spawn_blocking(move || {
@@ -109,12 +127,15 @@ async fn measure(options: &Options, endpoint: &Endpoint, pid: Option<u32>) -> an
     .await?;
 
     let bar = progress_bar(options, "posting");
-    let before = cpu(watched.as_ref());
-    let load = Load::new(options, endpoint.clone(), Arc::new(prepared), watched.clone());
-    let outcome: Outcome = load.run(&stream_url, &bar).await?;
-    let after = cpu(watched.as_ref());
+    let counted = Counters::read(endpoints).await;
+    let before = cpu(&workers);
+    let load = Load::new(options, endpoints.to_vec(), Arc::new(prepared), workers.clone());
+    let outcome: Outcome = load.run(&stream_urls, &bar).await?;
+    let after = cpu(&workers);
+    let counters = Counters::read(endpoints).await.zip(counted).map(|(after, before)| after.since(&before));
     bar.finish_and_clear();
-    Ok(Report::new(options, outcome, floor_us?, idle_memory, before.zip(after)))
+    let measured = Measured { nodes: endpoints.len(), floor_us: floor_us?, idle, cpu: before.zip(after), counters };
+    Ok(Report::new(options, outcome, measured))
 }
 
 /// Processor times up to one moment.
@@ -124,15 +145,23 @@ pub struct CpuTimes {
     pub at: Instant,
     /// Of everything that runs on this machine.
     pub machine: Option<Duration>,
-    /// Of the node, if it can be watched.
-    pub node: Option<Duration>,
+    /// Of the nodes, if they can be watched.
+    pub nodes: Option<Duration>,
+    /// Of the database server, if it can be watched.
+    pub server: Option<Duration>,
     /// Of the load generator.
     pub generator: Duration,
 }
 
-fn cpu(node: Option<&Watched>) -> Option<CpuTimes> {
-    let generator = Watched::new(std::process::id()).cpu()?;
-    Some(CpuTimes { at: Instant::now(), machine: process::machine_cpu(), node: node.and_then(Watched::cpu), generator })
+fn cpu(workers: &Workers) -> Option<CpuTimes> {
+    let of = |watched: &Option<Watched>| watched.as_ref().and_then(Watched::cpu);
+    Some(CpuTimes {
+        at: Instant::now(),
+        machine: process::machine_cpu(),
+        nodes: of(&workers.nodes),
+        server: of(&workers.server),
+        generator: Watched::new(&[std::process::id()]).cpu()?,
+    })
 }
 
 /// The address of the WebSocket stream, as the node itself tells it.

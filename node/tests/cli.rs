@@ -5,6 +5,8 @@
 mod backup;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/bench_mongodb.rs"]
+mod bench_mongodb;
 #[path = "cli/configure.rs"]
 mod configure;
 #[cfg(target_os = "linux")] // Elsewhere nobody can limit another process's files.

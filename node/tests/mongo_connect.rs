@@ -272,6 +272,7 @@ async fn a_dns_name_without_servers_is_told() {
         tls: TlsFiles::default(),
         timeout: Duration::from_millis(200),
         max_tries: 1,
+        name_commands: false,
     };
     let error = connect(&connection).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
@@ -392,6 +393,7 @@ async fn nobody_listening_is_tried_as_often_as_configured() {
         tls: TlsFiles::default(),
         timeout: Duration::from_millis(50),
         max_tries: 3,
+        name_commands: false,
     };
     let error = connect(&connection).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bigchaindb::cli::Cli;
 use bigchaindb::config::settings::{Backend, settings};
 use bigchaindb::metrics::Metrics;
+use bigchaindb::metrics::database::Depths;
 use bigchaindb::web::openapi;
 use clap::CommandFactory;
 
@@ -73,6 +74,7 @@ fn metrics() {
     metrics.clients.answered("/", 200, took);
     metrics.clients.refused("DoubleSpend");
     metrics.database.committed(took);
+    metrics.database.watch(|| Depths { commands: vec![("find", 1)], ..Depths::default() });
     metrics.voted(true, 1);
     metrics.worked("vote", took);
     metrics.decided(true, 1);

@@ -13,7 +13,7 @@ use crate::metrics::{Metrics, database};
 use crate::store::database::{Database, Observer, StoreWork};
 use crate::store::embedded::{self, EmbeddedStore};
 use crate::store::mongo::connect::{self, Connection};
-use crate::store::mongo::{Compat, MongoStore, Options, drop_database};
+use crate::store::mongo::{Compat, MongoStore, Options, drop_database, is_empty_database};
 
 /// How long a MongoDB server waits before it says that a feed has nothing.
 const FEED_WAIT: Duration = Duration::from_secs(1);
@@ -68,10 +68,21 @@ pub async fn open(settings: &DatabaseSettings, node: Option<PublicKey>) -> anyho
             let connected = connect::connect(connection).await?;
             let options = Options { node, compat: *compat, wait: FEED_WAIT };
             let mut store = MongoStore::open(connected.database, options).await?;
+            store.tell_commands(connected.commands);
             if connection.tls.crl.is_some() {
                 store.watch_certificates(connection.as_ref().clone());
             }
             Ok(Arc::new(store))
+        }
+    }
+}
+
+/// Whether there is nothing at all in the database.
+pub async fn is_empty(settings: &DatabaseSettings) -> anyhow::Result<bool> {
+    match settings {
+        DatabaseSettings::Embedded(directory) => Ok(!directory.exists()),
+        DatabaseSettings::MongoDb { connection, .. } => {
+            Ok(is_empty_database(&connect::connect(connection).await?.database).await?)
         }
     }
 }
@@ -98,12 +109,14 @@ pub fn watch(store: &Arc<dyn Database>, metrics: &Arc<Metrics>) {
     // Weak, as the store holds the metrics.
     let store = Arc::downgrade(store);
     metrics.database.watch(move || {
-        let depths = store.upgrade().map(|store| store.depths()).unwrap_or_default();
+        let Some(store) = store.upgrade() else { return database::Depths::default() };
+        let depths = store.depths();
         database::Depths {
             backlog_transactions: depths.backlog.transactions,
             backlog_bytes: depths.backlog.bytes,
             undecided_blocks: depths.undecided_blocks,
             unindexed_transactions: depths.unindexed.transactions,
+            commands: store.commands(),
         }
     });
 }

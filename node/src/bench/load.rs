@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use indicatif::ProgressBar;
 use ledger::ids::TxId;
 use tokio::task::JoinSet;
@@ -37,8 +38,34 @@ pub struct Outcome {
     pub refused: Vec<(u16, usize)>,
     /// What broke, in words.
     pub broken: Vec<String>,
-    /// The node's largest resident memory, bytes.
-    pub peak_memory: Option<u64>,
+    /// The largest memory that was seen.
+    pub peak: Memory,
+}
+
+/// Resident memory, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Of all nodes together.
+    pub nodes: Option<u64>,
+    /// Of the database server.
+    pub server: Option<u64>,
+}
+
+/// Who works for the load, as far as that is known.
+#[derive(Clone, Debug, Default)]
+pub struct Workers {
+    /// All nodes.
+    pub nodes: Option<Watched>,
+    /// The database server.
+    pub server: Option<Watched>,
+}
+
+impl Workers {
+    /// What they take now.
+    pub fn memory(&self) -> Memory {
+        let resident = |watched: &Option<Watched>| watched.as_ref().and_then(Watched::resident);
+        Memory { nodes: resident(&self.nodes), server: resident(&self.server) }
+    }
 }
 
 /// A time that never came.
@@ -47,7 +74,7 @@ pub const NEVER: u64 = u64::MAX;
 /// One run.
 pub struct Load {
     shared: Arc<Shared>,
-    endpoint: Endpoint,
+    endpoints: Vec<Endpoint>,
     connections: usize,
     get_rate: f64,
     patience: Duration,
@@ -58,18 +85,19 @@ struct Shared {
     start: Instant,
     /// Microseconds between two transactions, if there is a pace.
     pace: Option<f64>,
-    next: AtomicUsize,
+    /// For each node: how many of its transactions were taken up. Transaction `n` is for node `n` modulo their number.
+    next: Vec<AtomicUsize>,
     posted: Vec<AtomicU64>,
     accepted: Vec<AtomicU64>,
     valid: Vec<AtomicU64>,
     accepted_count: AtomicUsize,
     valid_count: AtomicUsize,
-    /// The transaction that became valid last; the count if none did.
+    /// The transaction that became valid last at the first node; the count if none did.
     last_valid: AtomicUsize,
     stop: AtomicBool,
     resent: AtomicU64,
     failed_reads: AtomicU64,
-    watched: Option<Watched>,
+    workers: Workers,
     /// Places of the transactions by id.
     numbers: HashMap<TxId, usize>,
     rare: Mutex<Rare>,
@@ -84,13 +112,13 @@ struct Rare {
 }
 
 impl Load {
-    /// Gets ready; nothing is sent.
-    pub fn new(options: &Options, endpoint: Endpoint, prepared: Arc<Vec<Prepared>>, watched: Option<Watched>) -> Self {
+    /// Gets ready; nothing is sent. The transactions were prepared for these nodes in turn.
+    pub fn new(options: &Options, endpoints: Vec<Endpoint>, prepared: Arc<Vec<Prepared>>, workers: Workers) -> Self {
         let never = || prepared.iter().map(|_| AtomicU64::new(NEVER)).collect::<Vec<_>>();
         let shared = Shared {
             start: Instant::now(),
             pace: options.rate.map(|rate| 1e6 / rate),
-            next: AtomicUsize::new(0),
+            next: endpoints.iter().map(|_| AtomicUsize::new(0)).collect(),
             posted: never(),
             accepted: never(),
             valid: never(),
@@ -100,76 +128,84 @@ impl Load {
             stop: AtomicBool::new(false),
             resent: AtomicU64::new(0),
             failed_reads: AtomicU64::new(0),
-            watched,
+            workers,
             numbers: prepared.iter().enumerate().map(|(number, prepared)| (prepared.id, number)).collect(),
             rare: Mutex::default(),
             prepared,
         };
-        let (connections, get_rate, patience) = (options.connections, options.get_rate, options.patience);
-        Self { shared: Arc::new(shared), endpoint, connections, get_rate, patience }
+        // At least one for each node.
+        let connections = options.connections.max(endpoints.len());
+        let (get_rate, patience) = (options.get_rate, options.patience);
+        Self { shared: Arc::new(shared), endpoints, connections, get_rate, patience }
     }
 
-    /// Posts everything and waits until all of it is valid, or until nothing happens any more.
-    pub async fn run(mut self, stream_url: &str, bar: &ProgressBar) -> anyhow::Result<Outcome> {
-        let mut stream = ValidStream::open(stream_url).await?;
-        let authority = self.endpoint.authority();
-        let mut connections = Vec::with_capacity(self.connections);
-        for _ in 0..self.connections {
-            connections.push(Connection::open(authority.clone()).await?);
+    /// Posts everything and waits until all of it is valid where it was sent to, or until nothing happens any more.
+    /// `stream_urls`: of the nodes, in their order.
+    pub async fn run(mut self, stream_urls: &[String], bar: &ProgressBar) -> anyhow::Result<Outcome> {
+        let mut streams = Vec::with_capacity(stream_urls.len());
+        for url in stream_urls {
+            streams.push(ValidStream::open(url).await?);
         }
-        let reader = Connection::open(authority).await?;
+        let mut connections = Vec::with_capacity(self.connections);
+        for (node, endpoint) in self.endpoints.iter().enumerate().cycle().take(self.connections) {
+            connections.push((node, Connection::open(endpoint.authority()).await?));
+        }
+        let first = self.endpoints.first().context("there is no node")?.clone();
+        let reader = Connection::open(first.authority()).await?;
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.start = Instant::now();
         }
         let mut tasks = JoinSet::new();
         let shared = &self.shared;
-        for connection in connections {
-            tasks.spawn(post_all(shared.clone(), connection));
+        for (node, connection) in connections {
+            tasks.spawn(post_all(shared.clone(), node, connection));
         }
         if self.get_rate > 0.0 {
-            tasks.spawn(read_some(shared.clone(), reader, self.endpoint.clone(), self.get_rate));
+            tasks.spawn(read_some(shared.clone(), reader, first, self.get_rate));
         }
-        let follower = tokio::spawn({
+        let mut followers = JoinSet::new();
+        for (node, mut stream) in streams.into_iter().enumerate() {
             let shared = shared.clone();
-            async move {
-                if let Err(error) = follow(&shared, &mut stream).await {
+            followers.spawn(async move {
+                if let Err(error) = follow(&shared, node, &mut stream).await {
                     shared.broke(&error);
                 }
-            }
-        });
-        let peak_memory = self.watch(bar, &follower).await;
+            });
+        }
+        let peak = self.watch(bar, &mut followers).await;
         self.shared.stop.store(true, Relaxed);
-        follower.abort();
+        followers.shutdown().await;
         // Whoever still waits for an answer waits for nothing that counts.
         tasks.shutdown().await;
-        Ok(self.outcome(peak_memory))
+        Ok(self.outcome(peak))
     }
 
-    async fn watch(&self, bar: &ProgressBar, follower: &tokio::task::JoinHandle<()>) -> Option<u64> {
+    async fn watch(&self, bar: &ProgressBar, followers: &mut JoinSet<()>) -> Memory {
         let shared = &self.shared;
-        let mut peak_memory = None;
+        let mut peak = Memory::default();
         let mut last = (0, Instant::now());
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
             tick.tick().await;
-            peak_memory = peak_memory.max(shared.watched.as_ref().and_then(Watched::resident));
+            let now = shared.workers.memory();
+            peak = Memory { nodes: peak.nodes.max(now.nodes), server: peak.server.max(now.server) };
             let (accepted, valid) = (shared.accepted_count.load(Relaxed), shared.valid_count.load(Relaxed));
             bar.set_position(u64::try_from(accepted).unwrap_or_default());
             bar.set_message(format!("valid {valid}"));
             let refused = shared.rare.lock().map_or(0, |rare| rare.refused.len());
-            if valid + refused >= shared.prepared.len() || follower.is_finished() {
-                return peak_memory;
+            if valid + refused >= shared.prepared.len() || followers.try_join_next().is_some() {
+                return peak;
             }
             if last.0 != accepted + valid {
                 last = (accepted + valid, Instant::now());
             } else if last.1.elapsed() > self.patience {
                 shared.broke(&io::Error::other(format!("nothing happened for {} s", self.patience.as_secs())));
-                return peak_memory;
+                return peak;
             }
         }
     }
 
-    fn outcome(&self, peak_memory: Option<u64>) -> Outcome {
+    fn outcome(&self, peak: Memory) -> Outcome {
         let shared = &self.shared;
         let times = |times: &[AtomicU64]| times.iter().map(|time| time.load(Relaxed)).collect();
         let rare = shared.rare.lock().map(|mut rare| std::mem::take(&mut *rare)).unwrap_or_default();
@@ -182,7 +218,7 @@ impl Load {
             resent: shared.resent.load(Relaxed),
             refused: rare.refused,
             broken: rare.broken,
-            peak_memory,
+            peak,
         }
     }
 }
@@ -215,9 +251,10 @@ impl Shared {
     }
 }
 
-async fn post_all(shared: Arc<Shared>, mut connection: Connection) {
+async fn post_all(shared: Arc<Shared>, node: usize, mut connection: Connection) {
+    let Some(next) = shared.next.get(node) else { return };
     while !shared.stop.load(Relaxed) {
-        let number = shared.next.fetch_add(1, Relaxed);
+        let number = next.fetch_add(1, Relaxed) * shared.next.len() + node;
         let (Some(prepared), Some(posted), Some(accepted)) =
             (shared.prepared.get(number), shared.posted.get(number), shared.accepted.get(number))
         else {
@@ -279,18 +316,22 @@ async fn read_some(shared: Arc<Shared>, mut connection: Connection, endpoint: En
     }
 }
 
-async fn follow(shared: &Shared, stream: &mut ValidStream) -> io::Result<()> {
+async fn follow(shared: &Shared, node: usize, stream: &mut ValidStream) -> io::Result<()> {
     let mut batch = Vec::new();
     while !shared.stop.load(Relaxed) {
         stream.next(&mut batch).await?;
         let now = shared.now();
         for id in &batch {
-            let Some(&number) = shared.numbers.get(id) else { continue };
+            // Every node names every transaction; it counts where it was sent to.
+            let number = shared.numbers.get(id).filter(|number| **number % shared.next.len() == node);
+            let Some(&number) = number else { continue };
             let Some(valid) = shared.valid.get(number) else { continue };
             // A transaction that is named twice became valid the first time.
             if valid.compare_exchange(NEVER, now, Relaxed, Relaxed).is_ok() {
                 shared.valid_count.fetch_add(1, Relaxed);
-                shared.last_valid.store(number, Relaxed);
+                if node == 0 {
+                    shared.last_valid.store(number, Relaxed);
+                }
             }
         }
     }

@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::process::{Guard, last_lines};
 use crate::client::Endpoint;
+use crate::config::settings::{Backend, settings};
 
 /// How long a start or a stop may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -26,25 +28,20 @@ pub struct OwnNode {
     /// Its HTTP API.
     pub endpoint: Endpoint,
     executable: PathBuf,
+    /// Names without `BIGCHAINDB_`.
+    environment: Vec<(&'static str, String)>,
     child: Guard,
     directory: TempDir,
 }
 
-/// Never leaves a process behind.
-#[derive(Debug)]
-struct Guard(Child);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl OwnNode {
-    /// Starts a node on loopback, on ports that the system chooses, and waits until it listens.
-    pub async fn start(executable: &Path, parent: &Path) -> anyhow::Result<Self> {
+    /// Starts a node on loopback, on ports that the system chooses, and waits until it listens. `environment`: where its
+    /// ledger is and who it is; names without `BIGCHAINDB_`.
+    pub async fn start(
+        executable: &Path,
+        parent: &Path,
+        environment: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("bigchaindb-bench-")
             .tempdir_in(parent)
@@ -52,18 +49,18 @@ impl OwnNode {
         let mut node = Self {
             endpoint: "http://127.0.0.1:0".parse().map_err(anyhow::Error::msg)?,
             executable: executable.to_owned(),
-            child: launch(executable, directory.path())?,
+            child: launch(executable, directory.path(), &environment)?,
+            environment,
             directory,
         };
         node.wait_until_it_listens().await?;
         Ok(node)
     }
 
-    /// Stops it and starts it again with what it has stored by now; tells how long the start took.
-    pub async fn restart(&mut self) -> anyhow::Result<Duration> {
-        self.stop().await?;
+    /// Starts it again with what it has stored by now; tells how long that took.
+    pub async fn start_again(&mut self) -> anyhow::Result<Duration> {
         let start = Instant::now();
-        self.child = launch(&self.executable, self.directory.path())?;
+        self.child = launch(&self.executable, self.directory.path(), &self.environment)?;
         self.wait_until_it_listens().await?;
         Ok(start.elapsed())
     }
@@ -104,14 +101,14 @@ impl OwnNode {
 
     /// The end of its log, for an error's text.
     pub fn last_words(&self) -> String {
-        let console = std::fs::read_to_string(self.directory.path().join("console")).unwrap_or_default();
-        let lines: Vec<&str> = console.lines().collect();
-        let last = lines.get(lines.len().saturating_sub(10)..).unwrap_or_default();
-        format!("the last lines of the node's log:\n{}", last.join("\n"))
+        format!("the last lines of the node's log:\n{}", last_lines(&self.directory.path().join("console")))
     }
 
-    /// Stops it as an operator would.
+    /// Stops it as an operator would, unless that was done.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
+        if self.child.0.try_wait()?.is_some_and(|status| status.success()) {
+            return Ok(());
+        }
         let pid = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw).context("no such process")?;
         kill_process(pid, Signal::TERM)?;
         let deadline = Instant::now() + DEADLINE;
@@ -126,19 +123,25 @@ impl OwnNode {
     }
 }
 
-fn launch(executable: &Path, directory: &Path) -> anyhow::Result<Guard> {
+fn launch(executable: &Path, directory: &Path, environment: &[(&'static str, String)]) -> anyhow::Result<Guard> {
     let path = |name: &str| directory.join(name);
     let console = File::create(path("console"))?;
-    let child = Command::new(executable)
+    let mut command = Command::new(executable);
+    // Nothing of a node that is configured for this shell may come in between.
+    let of_another = settings(Backend::Embedded).chain(settings(Backend::MongoDb));
+    for setting in of_another.filter(|s| ["database.", "keypair.", "keyring"].iter().any(|of| s.path.starts_with(of))) {
+        command.env_remove(setting.variable());
+    }
+    let child = command
         .arg("start")
         .env("BIGCHAINDB_CONFIG_PATH", path("no-file"))
-        .env("BIGCHAINDB_DATABASE_BACKEND", "embedded")
         .env("BIGCHAINDB_DATABASE_PATH", path("data"))
         .env("BIGCHAINDB_SERVER_BIND", "127.0.0.1:0")
         .env("BIGCHAINDB_WSSERVER_HOST", "127.0.0.1")
         .env("BIGCHAINDB_WSSERVER_PORT", "0")
         .env("BIGCHAINDB_LOG_FILE", path("node.log"))
         .env("BIGCHAINDB_LOG_ERROR_FILE", path("errors.log"))
+        .envs(environment.iter().map(|(name, value)| (format!("BIGCHAINDB_{name}"), value)))
         .stdin(Stdio::null())
         .stdout(console.try_clone()?)
         .stderr(console)

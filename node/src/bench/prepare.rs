@@ -53,8 +53,8 @@ impl Plan {
     }
 }
 
-/// Signs with all cores.
-pub fn prepare(plan: &Plan, target: &Endpoint, bar: &ProgressBar) -> anyhow::Result<Vec<Prepared>> {
+/// Signs with all cores, for the targets in turn.
+pub fn prepare(plan: &Plan, targets: &[Endpoint], bar: &ProgressBar) -> anyhow::Result<Vec<Prepared>> {
     let keys = plan.private_keys();
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let share = plan.count.div_ceil(workers).max(1);
@@ -70,6 +70,7 @@ pub fn prepare(plan: &Plan, target: &Endpoint, bar: &ProgressBar) -> anyhow::Res
                         .map(|n| {
                             done.fetch_add(1, Ordering::Relaxed);
                             let key = keys.get(n % keys.len().max(1)).context("no keys to sign with")?;
+                            let target = targets.get(n % targets.len().max(1)).context("no node to post to")?;
                             create(plan, n, key, target)
                         })
                         .collect();

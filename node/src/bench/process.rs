@@ -1,35 +1,63 @@
-//! What a process on this machine takes, from `/proc`.
+//! Processes on this machine: how they end, and what they take, from `/proc`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::Duration;
 
-/// A process by its number.
+/// A child process that is never left behind.
+#[derive(Debug)]
+pub struct Guard(pub Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The end of a log.
+pub fn last_lines(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
+}
+
+/// Processes by their numbers, taken together.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    directory: PathBuf,
+    directories: Vec<PathBuf>,
 }
 
 impl Watched {
-    /// Any process.
-    pub fn new(pid: u32) -> Self {
-        Self { directory: PathBuf::from(format!("/proc/{pid}")) }
+    /// Any processes.
+    pub fn new(pids: &[u32]) -> Self {
+        Self { directories: pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}"))).collect() }
     }
 
-    /// Resident memory, bytes. `None`: it has ended, or this system has no `/proc`.
+    /// Resident memory, bytes. `None`: one has ended, or this system has no `/proc`.
     pub fn resident(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(self.directory.join("status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+        self.directories.iter().map(|directory| resident(directory)).sum()
     }
 
     /// Processor time used so far, in user and system mode.
     pub fn cpu(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(self.directory.join("stat")).ok()?;
-        // The program's name, in brackets, may hold blanks; user and system time are fields 14 and 15 of proc(5).
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-        let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-        Some(from_ticks(ticks))
+        self.directories.iter().map(|directory| cpu(directory)).sum()
     }
+}
+
+fn resident(directory: &Path) -> Option<u64> {
+    let status = std::fs::read_to_string(directory.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+fn cpu(directory: &Path) -> Option<Duration> {
+    let stat = std::fs::read_to_string(directory.join("stat")).ok()?;
+    // The program's name, in brackets, may hold blanks; user and system time are fields 14 and 15 of proc(5).
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(from_ticks(ticks))
 }
 
 /// Processor time that was not idle, of all cores and all processes since the machine started.
@@ -52,10 +80,12 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_and_time() {
-        let process = Watched::new(std::process::id());
+        let process = Watched::new(&[std::process::id()]);
         assert!(process.resident().is_some_and(|bytes| bytes > 1 << 20));
         assert!(process.cpu().is_some());
         assert!(machine_cpu() >= process.cpu());
-        assert_eq!(Watched::new(u32::MAX).resident(), None);
+        let twice = Watched::new(&[std::process::id(); 2]);
+        assert!(twice.resident() > process.resident());
+        assert_eq!(Watched::new(&[std::process::id(), u32::MAX]).resident(), None);
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::load::{NEVER, Outcome};
+use super::counters::Counters;
+use super::load::{Memory, NEVER, Outcome};
 use super::{CpuTimes, Options};
 
 /// What came of a run.
@@ -14,6 +15,7 @@ pub struct Report {
     /// Transactions that were to be posted.
     pub count: usize,
     connections: usize,
+    nodes: usize,
     rate: Option<f64>,
     accepted: usize,
     valid: usize,
@@ -29,29 +31,47 @@ pub struct Report {
     broken: Vec<String>,
     /// Valid transactions a second in each tenth of the run's transactions, in the order they became valid.
     tenths: Vec<f64>,
-    idle_memory: Option<u64>,
-    peak_memory: Option<u64>,
+    idle: Memory,
+    peak: Memory,
     node_cpu_us: Option<f64>,
+    server_cpu_us: Option<f64>,
     generator_cpu_us: Option<f64>,
-    /// Part of the machine that neither the node nor the load generator used, but somebody else: 0 to 1.
+    /// Part of the machine that neither the nodes, their database server nor the load generator used, but somebody else:
+    /// 0 to 1.
     others: Option<f64>,
+    counters: Option<Counters>,
     floor_us: f64,
     cores: usize,
     /// What can be told of a node of our own only.
     pub afterwards: Option<Afterwards>,
 }
 
-/// The node once more, with everything stored.
+/// What was measured around the load.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// How many nodes there were.
+    pub nodes: usize,
+    /// See [`super::floor`].
+    pub floor_us: f64,
+    /// Before it.
+    pub idle: Memory,
+    /// Before and after it.
+    pub cpu: Option<(CpuTimes, CpuTimes)>,
+    /// What the nodes counted meanwhile.
+    pub counters: Option<Counters>,
+}
+
+/// The first node once more, with everything stored.
 #[derive(Clone, Debug)]
 pub struct Afterwards {
     /// From the start of the process until it listens.
     pub start_seconds: f64,
     /// Resident memory then, bytes.
     pub memory: Option<u64>,
-    /// Bytes of all its files.
-    pub stored: u64,
+    /// Bytes of all files of the node or of its database server.
+    pub stored: Option<u64>,
     /// The kind of file system they are on.
-    pub stored_on: String,
+    pub stored_on: Option<String>,
 }
 
 /// Times in milliseconds.
@@ -107,14 +127,9 @@ fn rate(count: usize, seconds: f64) -> f64 {
 }
 
 impl Report {
-    /// Sums up. `cpu`: before and after.
-    pub fn new(
-        options: &Options,
-        outcome: Outcome,
-        floor_us: f64,
-        idle_memory: Option<u64>,
-        cpu: Option<(CpuTimes, CpuTimes)>,
-    ) -> Self {
+    /// Sums up.
+    pub fn new(options: &Options, outcome: Outcome, measured: Measured) -> Self {
+        let Measured { nodes, floor_us, idle, cpu, counters } = measured;
         let first = outcome.posted.iter().copied().min().unwrap_or(0);
         let came = |times: &[u64]| times.iter().copied().filter(|time| *time != NEVER).collect::<Vec<u64>>();
         let (accepted, mut valid) = (came(&outcome.accepted), came(&outcome.valid));
@@ -125,12 +140,15 @@ impl Report {
             Quantiles::of(both.map(|(posted, end)| end.saturating_sub(*posted)).collect())
         };
         let done = float(accepted.len().max(1));
-        let per_transaction =
-            |before: Duration, after: Duration| (after.saturating_sub(before)).as_secs_f64() * 1e6 / done;
+        let per_transaction = |time: fn(&CpuTimes) -> Option<Duration>| {
+            let (before, after) = cpu.as_ref()?;
+            Some(time(after)?.saturating_sub(time(before)?).as_secs_f64() * 1e6 / done)
+        };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             count: options.count,
-            connections: options.connections,
+            connections: options.connections.max(nodes),
+            nodes,
             rate: options.rate,
             accepted: accepted.len(),
             valid: valid.len(),
@@ -144,15 +162,15 @@ impl Report {
             resent: outcome.resent,
             refused: outcome.refused,
             broken: outcome.broken,
-            idle_memory,
-            peak_memory: outcome.peak_memory,
-            node_cpu_us: cpu
-                .and_then(|(before, after)| before.node.zip(after.node))
-                .map(|(b, a)| per_transaction(b, a)),
-            generator_cpu_us: cpu.map(|(before, after)| per_transaction(before.generator, after.generator)),
+            idle,
+            peak: outcome.peak,
+            node_cpu_us: per_transaction(|times| times.nodes),
+            server_cpu_us: per_transaction(|times| times.server),
+            generator_cpu_us: per_transaction(|times| Some(times.generator)),
             floor_us,
             others: cpu.and_then(|(before, after)| others(&before, &after, cores)),
             cores,
+            counters,
             afterwards: None,
         }
     }
@@ -169,12 +187,40 @@ impl Report {
         (self.rate.is_none() && valid_rate > 0.0).then(|| float(self.cores) * 1e6 / valid_rate / self.floor_us)
     }
 
+    fn write_counters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Counters { blocks, votes, commands }) = &self.counters else { return Ok(()) };
+        writeln!(f, "blocks         {blocks}, votes of these nodes {votes}")?;
+        let for_block = self.commands_for(|counters, _| counters.blocks);
+        let for_transaction = self.commands_for(|_, valid| valid);
+        if let Some((for_block, for_transaction)) = for_block.zip(for_transaction) {
+            writeln!(
+                f,
+                "commands       {for_block:.1} to the database for a block, {for_transaction:.3} for a transaction"
+            )?;
+        }
+        if commands.len() > 1 {
+            let names: Vec<String> = commands.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            writeln!(f, "  by name      {}", names.join(", "))?;
+        }
+        Ok(())
+    }
+
+    /// Commands sent to a database server, for each of something. `None`: there were none, or they are not known.
+    fn commands_for(&self, each: fn(&Counters, u64) -> u64) -> Option<f64> {
+        let counters = self.counters.as_ref().filter(|counters| counters.sent() > 0)?;
+        let each = each(counters, self.valid as u64);
+        #[expect(clippy::cast_precision_loss)] // Far below 2^52.
+        let share = counters.sent() as f64 / each.max(1) as f64;
+        Some((share * 1e3).round() / 1e3)
+    }
+
     /// For programs. Times in milliseconds unless the name says otherwise, memory in bytes.
     pub fn json(&self) -> Value {
         let round = |number: f64| (number * 10.0).round() / 10.0;
         json!({
             "count": self.count,
             "connections": self.connections,
+            "nodes": self.nodes,
             "rate": self.rate,
             "accepted": self.accepted,
             "valid": self.valid,
@@ -189,9 +235,12 @@ impl Report {
             "resent_after_503": self.resent,
             "refused": self.refused.len(),
             "broken": self.broken,
-            "memory_idle": self.idle_memory,
-            "memory_peak": self.peak_memory,
+            "memory_idle": self.idle.nodes,
+            "memory_peak": self.peak.nodes,
+            "server_memory_idle": self.idle.server,
+            "server_memory_peak": self.peak.server,
             "node_cpu_us_per_transaction": self.node_cpu_us.map(round),
+            "server_cpu_us_per_transaction": self.server_cpu_us.map(round),
             "generator_cpu_us_per_transaction": self.generator_cpu_us.map(round),
             "floor_us": round(self.floor_us),
             "cores": self.cores,
@@ -199,8 +248,13 @@ impl Report {
             "other_processes_share": self.others.map(|share| (share * 1e3).round() / 1e3),
             "restart_seconds": self.afterwards.as_ref().map(|after| (after.start_seconds * 1e3).round() / 1e3),
             "memory_after_restart": self.afterwards.as_ref().and_then(|after| after.memory),
-            "stored_bytes": self.afterwards.as_ref().map(|after| after.stored),
-            "stored_on": self.afterwards.as_ref().map(|after| after.stored_on.clone()),
+            "stored_bytes": self.afterwards.as_ref().and_then(|after| after.stored),
+            "stored_on": self.afterwards.as_ref().and_then(|after| after.stored_on.clone()),
+            "blocks": self.counters.as_ref().map(|counters| counters.blocks),
+            "votes": self.counters.as_ref().map(|counters| counters.votes),
+            "commands": self.counters.as_ref().map(|counters| &counters.commands),
+            "commands_per_block": self.commands_for(|counters, _| counters.blocks),
+            "commands_per_transaction": self.commands_for(|_, valid| valid),
         })
     }
 }
@@ -211,7 +265,8 @@ const NOTABLE: f64 = 0.05;
 fn others(before: &CpuTimes, after: &CpuTimes, cores: usize) -> Option<f64> {
     let used = |before: Duration, after: Duration| after.saturating_sub(before).as_secs_f64();
     let machine = used(before.machine?, after.machine?);
-    let ours = used(before.node?, after.node?) + used(before.generator, after.generator);
+    let server = used(before.server.unwrap_or_default(), after.server.unwrap_or_default());
+    let ours = used(before.nodes?, after.nodes?) + server + used(before.generator, after.generator);
     let all = after.at.duration_since(before.at).as_secs_f64() * float(cores);
     (all > 0.0).then(|| ((machine - ours) / all).clamp(0.0, 1.0))
 }
@@ -239,10 +294,12 @@ fn tenths(first: u64, valid: &[u64]) -> Vec<f64> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pace = self.rate.map_or_else(|| "as fast as possible".to_owned(), |rate| format!("{rate} a second"));
-        writeln!(f, "{} CREATEs over {} connections, {pace}", self.count, self.connections)?;
+        let nodes = if self.nodes > 1 { format!(" to {} nodes", self.nodes) } else { String::new() };
+        writeln!(f, "{} CREATEs{nodes} over {} connections, {pace}", self.count, self.connections)?;
         let (accepted, valid) = (rate(self.accepted, self.accepted_seconds), rate(self.valid, self.valid_seconds));
         writeln!(f, "accepted       {accepted:10.0} /s   {} in {:.2} s", self.accepted, self.accepted_seconds)?;
-        writeln!(f, "valid          {valid:10.0} /s   {} in {:.2} s", self.valid, self.valid_seconds)?;
+        let valid_at = if self.nodes > 1 { ", each at the node it was sent to" } else { "" };
+        writeln!(f, "valid          {valid:10.0} /s   {} in {:.2} s{valid_at}", self.valid, self.valid_seconds)?;
         if !self.tenths.is_empty() {
             let tenths: Vec<String> = self.tenths.iter().map(|rate| format!("{rate:.0}")).collect();
             writeln!(f, "  by tenth     {}", tenths.join(" "))?;
@@ -254,13 +311,27 @@ impl fmt::Display for Report {
         }
         let megabytes =
             |bytes: Option<u64>| bytes.map_or_else(|| "not measured".to_owned(), |bytes| format!("{} MB", bytes >> 20));
-        writeln!(f, "memory         idle {}, peak {}", megabytes(self.idle_memory), megabytes(self.peak_memory))?;
+        let together = if self.nodes > 1 { ", all nodes together" } else { "" };
+        writeln!(
+            f,
+            "memory         idle {}, peak {}{together}",
+            megabytes(self.idle.nodes),
+            megabytes(self.peak.nodes)
+        )?;
+        if self.peak.server.is_some() {
+            let (idle, peak) = (megabytes(self.idle.server), megabytes(self.peak.server));
+            writeln!(f, "               database server: idle {idle}, peak {peak}")?;
+        }
         let microseconds =
             |time: Option<f64>| time.map_or_else(|| "not measured".to_owned(), |us| format!("{us:.1} µs"));
         let (node, generator) = (microseconds(self.node_cpu_us), microseconds(self.generator_cpu_us));
-        writeln!(f, "processor      node {node} a transaction, load generator {generator}")?;
+        let server = self.server_cpu_us.map_or_else(String::new, |us| format!("database server {us:.1} µs, "));
+        writeln!(f, "processor      node {node} a transaction, {server}load generator {generator}")?;
+        self.write_counters(f)?;
         if let Some(Afterwards { start_seconds, memory, stored, stored_on }) = &self.afterwards {
-            writeln!(f, "stored         {} MB on {stored_on}", stored >> 20)?;
+            if let Some(stored) = stored {
+                writeln!(f, "stored         {} MB on {}", stored >> 20, stored_on.as_deref().unwrap_or_default())?;
+            }
             writeln!(f, "started again  in {start_seconds:.3} s, {} then", megabytes(*memory))?;
         }
         writeln!(

@@ -2,28 +2,56 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::{Context as _, bail, ensure};
+use clap::ValueEnum;
+
 use super::{Context, Outcome};
+use crate::bench::fleet::{OwnDatabase, Plan};
 use crate::bench::{self, Options, Target};
 use crate::client::Endpoint;
+use crate::secret::Secret;
 
 /// Measure a node: accepted and valid transactions per second, latencies, memory
 ///
 /// Signs CREATE transactions, posts them over HTTP, follows the WebSocket stream until all of them are valid, and prints
 /// what came of it. Without --url it starts a node of its own in a temporary directory. Exits with 1 when not all
 /// became valid.
+///
+/// With --backend mongodb it starts a server of MongoDB's protocol as well, or uses one that runs (--url mongodb://...), and
+/// one node or several (--nodes) that share it; each transaction goes to the next node and counts as valid when that one
+/// says so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bigchaindb bench --count 20000\n  \
-                        bigchaindb bench --url http://localhost:9984 --rate 500 --json")]
+                        bigchaindb bench --url http://localhost:9984 --rate 500 --json\n  \
+                        bigchaindb bench --backend mongodb --nodes 4 --count 5000")]
 pub struct Args {
-    /// Measure this running node, which must be on this machine
+    /// Measure this running node, which must be on this machine; mongodb://...: use this running database server, in an
+    /// empty database, which is removed afterwards
     #[arg(long, value_name = "URL")]
-    url: Option<Endpoint>,
+    url: Option<Url>,
 
-    /// Allow a --url on another machine
+    /// Allow a node's --url on another machine
     #[arg(long)]
     i_own_this_host: bool,
+
+    /// Where nodes of our own keep their ledger
+    #[arg(long, value_enum, default_value = "embedded")]
+    backend: OwnBackend,
+
+    /// Database server to start [default: BIGCHAINDB_TEST_MONGOD, else secantusd-rs or mongod of the PATH]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "url")]
+    mongod: Option<PathBuf>,
+
+    /// Nodes of our own that share the database; more than one with --backend mongodb only
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    nodes: u8,
+
+    /// Count the database's commands by name, which costs the nodes some time
+    #[arg(long)]
+    name_commands: bool,
 
     /// Process of the node at --url, to watch its memory and processor time
     #[arg(long, requires = "url")]
@@ -62,6 +90,30 @@ pub struct Args {
     quiet: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OwnBackend {
+    Embedded,
+    Mongodb,
+}
+
+/// A node, or a database server.
+#[derive(Clone, Debug)]
+enum Url {
+    Node(Endpoint),
+    Database(Secret),
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("mongodb://") || text.starts_with("mongodb+srv://") {
+            return Ok(Self::Database(Secret::new(text.to_owned())));
+        }
+        text.parse().map(Self::Node)
+    }
+}
+
 fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && (0.0..=1e6).contains(&number) => Ok(number),
@@ -74,20 +126,7 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(args: Args, context: &Context) -> Outcome {
-    let target = match args.url {
-        Some(endpoint) => {
-            anyhow::ensure!(
-                args.i_own_this_host || is_loopback(&endpoint.host),
-                "{endpoint} is not this machine. A benchmark is an attack on a host that is not yours; \
-                 if it is, say so with --i-own-this-host."
-            );
-            Target::Running { endpoint, pid: args.pid }
-        }
-        None => Target::Own {
-            executable: context.executable.clone(),
-            parent: args.directory.unwrap_or_else(|| context.temporary_directory()),
-        },
-    };
+    let target = target(&args, context)?;
     let options = Options {
         target,
         count: usize::try_from(args.count)?,
@@ -102,17 +141,74 @@ pub fn run(args: Args, context: &Context) -> Outcome {
     // One thread: the load generator is to leave the cores to the node.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
-        tokio::select! {
-            report = bench::run(&options) => report,
-            // Returning ends a node of our own and removes its directory.
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                anyhow::bail!("interrupted")
+        // Nobody listening to Ctrl-C is no reason to stop.
+        let interrupted = async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending().await
             }
-        }
+        };
+        bench::run(&options, interrupted).await
     })?;
     context.answer(&report, &report.json())?;
     Ok(if report.complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn target(args: &Args, context: &Context) -> anyhow::Result<Target> {
+    let is_mongodb = args.backend == OwnBackend::Mongodb;
+    let database = match &args.url {
+        Some(Url::Node(endpoint)) => {
+            ensure!(
+                !is_mongodb && args.nodes == 1,
+                "--url is a node here; with --backend and --nodes it must be mongodb://..."
+            );
+            ensure!(
+                args.i_own_this_host || is_loopback(&endpoint.host),
+                "{endpoint} is not this machine. A benchmark is an attack on a host that is not yours; \
+                 if it is, say so with --i-own-this-host."
+            );
+            return Ok(Target::Running { endpoint: endpoint.clone(), pid: args.pid });
+        }
+        Some(Url::Database(url)) => {
+            ensure!(is_mongodb, "--url is a database server here: say --backend mongodb as well");
+            OwnDatabase::Url(url.clone())
+        }
+        None if is_mongodb => OwnDatabase::Server(database_server(args, context)?),
+        None => {
+            ensure!(args.nodes == 1, "The embedded store belongs to one node: say --backend mongodb for several.");
+            ensure!(args.mongod.is_none(), "--mongod is a database server: say --backend mongodb as well");
+            OwnDatabase::Embedded
+        }
+    };
+    Ok(Target::Own(Plan {
+        executable: context.executable.clone(),
+        parent: args.directory.clone().unwrap_or_else(|| context.temporary_directory()),
+        nodes: usize::from(args.nodes),
+        database,
+        name_commands: args.name_commands,
+    }))
+}
+
+/// The program of the database server: an absolute path, as it is started elsewhere.
+fn database_server(args: &Args, context: &Context) -> anyhow::Result<PathBuf> {
+    let environment = &context.sources.environment;
+    let variable = environment.get("BIGCHAINDB_TEST_MONGOD").filter(|path| !path.is_empty()).map(PathBuf::from);
+    if let Some(program) = args.mongod.clone().or(variable) {
+        return program
+            .canonicalize()
+            .with_context(|| format!("the database server `{}` is not there", program.display()));
+    }
+    let path = environment.get("PATH").map_or("", String::as_str);
+    let folders = path.split(':').filter(|folder| !folder.is_empty());
+    let mut programs =
+        folders.flat_map(|folder| ["secantusd-rs", "mongod"].map(|name| PathBuf::from(folder).join(name)));
+    match programs.find(|program| program.is_file()) {
+        Some(program) => Ok(program.canonicalize()?),
+        None => bail!(
+            "There is no database server to start. Install MongoDB (`mongod`), or `cargo install secantus-mdb` \
+             (`secantusd-rs`; `make bench-mongodb` builds it), or name one with --mongod or BIGCHAINDB_TEST_MONGOD; or use one \
+             that runs with --url mongodb://..."
+        ),
+    }
 }
 
 fn is_loopback(host: &str) -> bool {

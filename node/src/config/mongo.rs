@@ -30,6 +30,8 @@ pub struct MongoDb {
     pub max_tries: u64,
     /// Who else writes to the database; `None`: what the ledger's rules say.
     pub compat: Option<Compat>,
+    /// Whether commands are counted by their names.
+    pub name_commands: bool,
 }
 
 /// Where a MongoDB server is and who logs in.
@@ -127,6 +129,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> MongoDb {
             "rust" => Ok(Compat::Rust),
             _ => Err(format!("`{text}` is neither `python` nor `rust`")),
         }),
+        name_commands: reader.flag("database.name_commands"),
     }
 }
 

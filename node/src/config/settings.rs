@@ -174,6 +174,7 @@ const MONGODB: &[Setting] = &[
     Setting::optional("database.password", Text).secret(),
     Setting::optional("database.url", Text).secret().added(),
     Setting::optional("database.compat", Text).added(),
+    Setting::new("database.name_commands", Flag, Default::False).added(),
 ];
 
 const RETHINKDB: &[Setting] = &[

@@ -1,16 +1,18 @@
 //! What the database holds back and how long it works.
 
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// What waits in the database.
-#[derive(Clone, Copy, Debug, Default)]
+/// What waits in the database, and what it was asked.
+#[derive(Clone, Debug, Default)]
 pub struct Depths {
     /// Transactions that wait for a block.
     pub backlog_transactions: usize,
@@ -20,6 +22,14 @@ pub struct Depths {
     pub undecided_blocks: usize,
     /// Transactions in decided blocks that wait for the index.
     pub unindexed_transactions: usize,
+    /// Commands sent to its server since the start, by name.
+    pub commands: Vec<(&'static str, u64)>,
+}
+
+/// A command of the database's server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Command {
+    command: &'static str,
 }
 
 /// Kind of work.
@@ -35,6 +45,7 @@ pub struct Database {
     backlog_bytes: Gauge,
     undecided_blocks: Gauge,
     unindexed_transactions: Gauge,
+    commands: Family<Command, Counter>,
     seconds: Family<Kind, Histogram, fn() -> Histogram>,
 }
 
@@ -52,6 +63,7 @@ impl Database {
             backlog_bytes: Gauge::default(),
             undecided_blocks: Gauge::default(),
             unindexed_transactions: Gauge::default(),
+            commands: Family::default(),
             seconds: Family::new_with_constructor(seconds),
         };
         let r = registry;
@@ -67,6 +79,11 @@ impl Database {
             "unindexed_transactions",
             "Transactions in decided blocks that wait for the index",
             database.unindexed_transactions.clone(),
+        );
+        r.register(
+            "database_commands",
+            "Commands sent to the database's server: MongoDB only, by name if that is asked for",
+            database.commands.clone(),
         );
         r.register_with_unit(
             "store",
@@ -92,6 +109,9 @@ impl Database {
         set(&self.backlog_bytes, depths.backlog_bytes);
         set(&self.undecided_blocks, depths.undecided_blocks);
         set(&self.unindexed_transactions, depths.unindexed_transactions);
+        for (command, sent) in depths.commands {
+            self.commands.get_or_create(&Command { command }).inner().store(sent, Relaxed);
+        }
     }
 
     /// A group of writes is durable.

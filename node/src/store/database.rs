@@ -28,6 +28,11 @@ pub trait Database: Store {
     /// What waits now.
     fn depths(&self) -> Depths;
 
+    /// Commands sent to a server so far, by their names, which are of a closed set; a store without a server sends none.
+    fn commands(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Tells this observer from now on how long things take; only the first one is told.
     fn observe(&self, observer: Arc<dyn Observer>);
 

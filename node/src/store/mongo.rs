@@ -50,6 +50,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::backlog::Entries;
 use self::blocks::{Blocks, Votes};
 use self::connect::Connection;
+use self::connect::commands::Commands;
 use self::feed::Feed;
 use self::intake::Intake;
 use self::lease::Lease;
@@ -103,6 +104,7 @@ pub struct MongoStore {
     pulse: AbortOnDropHandle<()>,
     certificates: Option<AbortOnDropHandle<()>>,
     lease: OnceLock<AbortOnDropHandle<()>>,
+    commands: Arc<Commands>,
 }
 
 impl MongoStore {
@@ -120,6 +122,7 @@ impl MongoStore {
             distrust: watch::Sender::new(None),
             certificates: None,
             lease: OnceLock::new(),
+            commands: Arc::default(),
             shared,
             options,
         };
@@ -137,6 +140,11 @@ impl MongoStore {
     pub fn watch_certificates(&mut self, connection: Connection) {
         let task = certificates::run(self.shared.clone(), connection, self.distrust.clone());
         self.certificates = Some(AbortOnDropHandle::new(tokio::spawn(task)));
+    }
+
+    /// Tells of the commands that are counted here.
+    pub fn tell_commands(&mut self, commands: Arc<Commands>) {
+        self.commands = commands;
     }
 
     /// Makes what is missing of collections and indexes.
@@ -193,6 +201,10 @@ impl Database for MongoStore {
         Depths { backlog: self.shared.waiting.amount(), undecided_blocks, ..Depths::default() }
     }
 
+    fn commands(&self) -> Vec<(&'static str, u64)> {
+        self.commands.sent()
+    }
+
     fn observe(&self, observer: Arc<dyn Observer>) {
         let _ = self.shared.observer.set(observer);
     }
@@ -214,12 +226,16 @@ impl Database for MongoStore {
 
 /// Removes a database; `false`: there is nothing in it.
 pub async fn drop_database(database: &mongodb::Database) -> Result<bool> {
-    let collections = database.list_collection_names().await.map_err(|e| fault::unavailable(&e))?;
-    if collections.is_empty() {
+    if is_empty_database(database).await? {
         return Ok(false);
     }
     database.drop().await.map_err(|e| fault::unavailable(&e))?;
     Ok(true)
+}
+
+/// Whether there is nothing in a database.
+pub async fn is_empty_database(database: &mongodb::Database) -> Result<bool> {
+    Ok(database.list_collection_names().await.map_err(|e| fault::unavailable(&e))?.is_empty())
 }
 
 fn place(position: &Position) -> Result<ObjectId> {

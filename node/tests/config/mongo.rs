@@ -61,6 +61,7 @@ fn nothing_given_is_the_server_of_1_0_1s_defaults() {
         connection_timeout: Duration::from_secs(5),
         max_tries: 3,
         compat: None,
+        name_commands: false,
     };
     assert_eq!(mongodb(&place()), expected);
     assert_eq!(Place::new().load().0.database.mongodb, None);
@@ -71,6 +72,7 @@ fn all_of_it_reaches_the_connection() {
     let mut place = place();
     place.env("BIGCHAINDB_DATABASE_SSL", "true").env("BIGCHAINDB_DATABASE_LOGIN", "CN=node-1");
     place.env("BIGCHAINDB_DATABASE_KEYFILE_PASSPHRASE", "open-sesame").env("BIGCHAINDB_DATABASE_COMPAT", "python");
+    place.env("BIGCHAINDB_DATABASE_NAME_COMMANDS", "true");
     let ca = with_file(&mut place, "CA_CERT", CERTIFICATE);
     let crl = with_file(&mut place, "CRLFILE", LIST);
     let certificate = with_file(&mut place, "CERTFILE", CERTIFICATE);
@@ -78,6 +80,7 @@ fn all_of_it_reaches_the_connection() {
     let settings = mongodb(&place);
     assert_eq!(settings.compat, Some(Compat::Python));
     let connection = connection(&settings);
+    assert!(connection.name_commands);
     let connect::Server::Host { host, port, replica_set, tls: true, login: Some(login) } = connection.server else {
         panic!("{:?}", connection.server);
     };

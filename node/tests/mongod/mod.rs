@@ -76,7 +76,8 @@ impl Mongod {
             tls: false,
             login: None,
         };
-        Connection { server, database: "bigchain".to_owned(), tls: TlsFiles::default(), timeout, max_tries }
+        let (database, tls) = ("bigchain".to_owned(), TlsFiles::default());
+        Connection { server, database, tls, timeout, max_tries, name_commands: false }
     }
 
     /// The database of a ledger, with a node's own concerns.

@@ -3,6 +3,7 @@
 //! Every server is asked by a connection of our own before the driver comes in ([`probe`]): the driver tells what is
 //! wrong with a server only inside the text of a time-out, and knows no certificate revocation lists.
 
+pub mod commands;
 mod failure;
 mod hello;
 mod initiate;
@@ -12,12 +13,14 @@ mod survey;
 mod tls;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::bson::doc;
 use mongodb::{Client, Database};
 use tokio::time::Instant;
 
+use self::commands::Commands;
 use self::failure::Failure;
 use self::options::Prepared;
 use self::survey::Membership;
@@ -37,6 +40,8 @@ pub struct Connection {
     pub timeout: Duration,
     /// Attempts; 0: for ever.
     pub max_tries: u64,
+    /// Whether commands are counted by their names, which costs some time for each.
+    pub name_commands: bool,
 }
 
 /// Where a server is and who logs in.
@@ -102,6 +107,8 @@ pub struct Connected {
     pub database: Database,
     /// Name of the replica set.
     pub replica_set: String,
+    /// What the client sends.
+    pub commands: Arc<Commands>,
 }
 
 /// Between two looks at servers that do not answer.
@@ -219,6 +226,7 @@ async fn log_in(
     let user = prepared.user();
     let subject = prepared.expected_subject().map(str::to_owned);
     let place = prepared.place();
+    let commands = prepared.commands();
     let client = prepared.client(&replica_set)?;
     let database = client.database(&name);
     // A future of the driver must not be dropped half-way: a task of its own goes on when nobody waits any more.
@@ -237,5 +245,5 @@ async fn log_in(
     if let Some(expected) = subject {
         failure::check_subject(&status, &expected, &place)?;
     }
-    Ok(Some(Connected { client, database, replica_set }))
+    Ok(Some(Connected { client, database, replica_set, commands }))
 }

@@ -1,5 +1,6 @@
 //! From a [`Connection`] to what the driver is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mongodb::Client;
@@ -8,6 +9,7 @@ use mongodb::options::{
     SelectionCriteria, ServerAddress, TlsOptions, WriteConcern,
 };
 
+use super::commands::Commands;
 use super::failure::{Failure, User, one_line};
 use super::tls::Tls;
 use super::{Connection, Login, Server};
@@ -20,6 +22,7 @@ const APPLICATION: &str = "bigchaindb";
 pub struct Prepared {
     options: ClientOptions,
     tls: Option<Tls>,
+    commands: Arc<Commands>,
     /// Name of the database.
     pub database: String,
 }
@@ -61,7 +64,9 @@ impl Prepared {
         durable.journal = Some(true);
         options.write_concern = Some(durable);
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
-        Ok(Self { options, tls, database })
+        let commands = Arc::new(Commands::default());
+        commands.watch(connection.name_commands, &mut options);
+        Ok(Self { options, tls, commands, database })
     }
 
     /// Who logs in, and into which database.
@@ -101,6 +106,11 @@ impl Prepared {
     /// Whether certificates are looked up in a revocation list.
     pub fn has_revocation_list(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.crl.is_some())
+    }
+
+    /// Counts what the client will send.
+    pub fn commands(&self) -> Arc<Commands> {
+        self.commands.clone()
     }
 
     /// The driver's client of a replica set.
@@ -259,6 +269,7 @@ mod tests {
             tls: super::super::TlsFiles::default(),
             timeout: Duration::from_secs(1),
             max_tries: 1,
+            name_commands: false,
         };
         let prepared = Prepared::new(&connection).await.unwrap();
         assert_eq!((prepared.place().as_str(), prepared.replica_set()), ("a:1,b:27017", Some("rs")));
