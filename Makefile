@@ -14,10 +14,10 @@ export CACHE RUSTFLAGS CARGO_TARGET_DIR
 BIGCHAINDB = $(CARGO_TARGET_DIR)/release/bigchaindb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-node test test-interop check bench fuzz crash docs generate
+.PHONY: help build demo demo-node test test-interop check bench bench-mongodb fuzz crash docs generate
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Caches and builds: $(CACHE)"
 
@@ -43,6 +43,10 @@ check: needs-rust ## formatting, lints, API docs, licences, generated pages, lin
 
 bench: build ## measure this machine: accepted and valid transactions per second, latencies
 	"$(BIGCHAINDB)" bench
+
+bench-mongodb: build ## measure a node on MongoDB, and BigchainDB Server 1.0.1 beside it (needs Python 3.6)
+	@scripts/secantus
+	@scripts/bench-mongodb "$(BIGCHAINDB)"
 
 fuzz: needs-rust ## a million random inputs for each parser, signatures against libsodium, malformed requests
 	@scripts/fuzz

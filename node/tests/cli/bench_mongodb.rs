@@ -1,8 +1,11 @@
 //! `bench --backend mongodb`: that it measures, and what it leaves behind.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Document, doc};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::mongod::{self, Mongod};
@@ -77,6 +80,16 @@ async fn a_database_of_a_running_server_is_used_and_given_back_and_never_a_full_
     let place = place();
     let text = place.run(&[&LOAD[..], &["--url", &server.url()][..]].concat()).ok();
     assert!(text.contains("200 CREATEs over 8 connections") && text.contains("for a transaction"), "{text}");
+    assert_eq!(database.client().list_database_names().await.unwrap(), before);
+    // Also when somebody has had enough.
+    let slow = ["bench", "--backend", "mongodb", "--url", &server.url(), "--count", "10000", "--rate", "10", "--quiet"];
+    let mut bench = place.command(&slow).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while database.client().list_database_names().await.unwrap() == before {
+        assert!(Instant::now() < deadline && bench.try_wait().unwrap().is_none());
+    }
+    kill_process(Pid::from_raw(i32::try_from(bench.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+    assert_eq!(bench.wait().unwrap().code(), Some(1));
     assert_eq!(database.client().list_database_names().await.unwrap(), before);
     let precious = database.collection::<Document>("precious");
     precious.insert_one(doc! { "a": 1 }).await.unwrap();
