@@ -45,6 +45,9 @@ pub enum SubmitError {
 /// Signatures that are checked where the request is handled; more go to the blocking pool.
 const SIGNATURES_INLINE: usize = 8;
 
+/// Transactions whose other rules are looked at there, too.
+const TRANSACTIONS_INLINE: usize = 64;
+
 /// What a [`Chain`] is made of.
 pub struct ChainParts {
     /// The database.
@@ -173,7 +176,7 @@ impl Chain {
     pub async fn judge(&self, tx: &Arc<Transaction>, purpose: Purpose<'_>) -> Result<Verdict, StoreError> {
         let facts = facts::gather(self.store.as_ref(), std::slice::from_ref(tx), purpose).await?;
         let facts = facts.into_iter().next().unwrap_or_default();
-        if tx.signature_count() > SIGNATURES_INLINE {
+        if is_much(std::slice::from_ref(tx)) {
             let (tx, verifier) = (tx.clone(), self.verifier.clone());
             // The verdict is remembered inside; a task that was cancelled at shutdown only means it is computed below.
             let _ = tokio::task::spawn_blocking(move || tx.signatures_valid(verifier.as_ref())).await;
@@ -181,20 +184,25 @@ impl Chain {
         Ok(validate::transaction(tx, &facts, self.rules, self.verifier.as_ref()))
     }
 
-    /// The same for many at once: one batch of look-ups, the checks on a thread that may compute for long.
+    /// The same for many at once: one batch of look-ups, many checks on a thread that may compute for long.
     pub async fn judge_all(
         &self,
         transactions: &[Arc<Transaction>],
         purpose: Purpose<'_>,
     ) -> Result<Vec<Verdict>, StoreError> {
         let facts = facts::gather(self.store.as_ref(), transactions, purpose).await?;
-        let (transactions, verifier, rules) = (transactions.to_vec(), self.verifier.clone(), self.rules);
-        tokio::task::spawn_blocking(move || {
+        let (verifier, rules) = (self.verifier.clone(), self.rules);
+        let check = move |transactions: &[Arc<Transaction>]| {
             let judged = transactions.iter().zip(&facts);
             judged.map(|(tx, facts)| validate::transaction(tx, facts, rules, verifier.as_ref())).collect()
-        })
-        .await
-        .map_err(|e| StoreError::Unavailable(format!("the check was cut off: {e}")))
+        };
+        if !is_much(transactions) {
+            return Ok(check(transactions));
+        }
+        let transactions = transactions.to_vec();
+        tokio::task::spawn_blocking(move || check(&transactions))
+            .await
+            .map_err(|e| StoreError::Unavailable(format!("the check was cut off: {e}")))
     }
 
     async fn located(&self, id: &TxId) -> Result<Option<Located>, StoreError> {
@@ -271,6 +279,13 @@ impl Chain {
     pub async fn rejection(&self, id: &TxId) -> Result<Option<Rejection>, StoreError> {
         self.store.rejection(id).await
     }
+}
+
+/// Whether checking these takes longer than handing them to another thread.
+fn is_much(transactions: &[Arc<Transaction>]) -> bool {
+    let unknown = transactions.iter().filter(|tx| !tx.signatures_known());
+    transactions.len() > TRANSACTIONS_INLINE
+        || unknown.map(|tx| tx.signature_count()).sum::<usize>() > SIGNATURES_INLINE
 }
 
 /// A transaction's bytes on their way to the backlog, counted for as long as this lives.

@@ -186,6 +186,11 @@ impl Transaction {
         })
     }
 
+    /// Whether [`Self::signatures_valid`] was asked before: its answer is remembered.
+    pub fn signatures_known(&self) -> bool {
+        self.signatures_valid.get().is_some()
+    }
+
     /// How many Ed25519 signatures [`Self::signatures_valid`] checks: a caller decides by it where to compute.
     pub fn signature_count(&self) -> usize {
         let mut count = 0;

@@ -25,6 +25,9 @@ use crate::store::{BacklogEntry, Batch, Position, Rejection, Result, StoreError}
 /// Transactions that wait for a decision at most; beyond, the stale monitor brings them back.
 const WAITING_LIMIT: usize = 10_000;
 
+/// Bytes of a block that are hashed and signed at once; more go to a thread that may compute for long.
+const SIGNED_INLINE: usize = 32 << 10;
+
 /// Runs until told to stop.
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
     let mut stage = Stage { context, position: None, waiting: Vec::new(), written: None };
@@ -220,9 +223,12 @@ impl Stage {
             let (key, voters) = (self.context.key.clone(), chain.federation().keys().to_vec());
             let packed = transactions.clone();
             let make = move || Block::create(packed, &voters, timestamp, &key);
-            let block = tokio::task::spawn_blocking(make)
-                .await
-                .map_err(|e| StoreError::Unavailable(format!("signing was cut off: {e}")))?;
+            let block = if transactions.iter().map(|tx| tx.bytes().len()).sum::<usize>() <= SIGNED_INLINE {
+                make()
+            } else {
+                let signing = tokio::task::spawn_blocking(make);
+                signing.await.map_err(|e| StoreError::Unavailable(format!("signing was cut off: {e}")))?
+            };
             if patiently("block", stop, || chain.store().block(&block.id)).await?.is_none() {
                 return Ok(Arc::new(block));
             }
