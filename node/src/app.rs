@@ -31,6 +31,7 @@ use crate::events::Events;
 use crate::federation::Federation;
 use crate::metrics::federation::State;
 use crate::metrics::{Metrics, statsd};
+use crate::pipeline::decided::Decided;
 use crate::pipeline::{self, Context, Tuning};
 use crate::store::database::{Database, Duty};
 use crate::store::{Amount, Settings, Store, StoreError};
@@ -184,7 +185,8 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
         events: events.clone(),
         metrics: metrics.clone(),
         tuning: settings.tuning,
-        decided: watch::Sender::new(0),
+        decided: Decided::default(),
+        moving: Arc::default(),
     };
     let (stop_servers, stop_stages) = (watch::Sender::new(false), watch::Sender::new(false));
     let duty = store.duty();

@@ -6,6 +6,7 @@
 //! [`duty`] runs them, or [`follow`] in a process that stands by.
 
 pub mod block;
+pub mod decided;
 pub mod duty;
 pub mod election;
 pub mod follow;
@@ -19,9 +20,10 @@ use std::time::Duration;
 
 use ledger::block::Block;
 use ledger::crypto::PrivateKey;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
+use self::decided::Decided;
 use crate::chain::Chain;
 use crate::events::Events;
 use crate::metrics::Metrics;
@@ -40,8 +42,11 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Sizes and times.
     pub tuning: Tuning,
-    /// Counts decisions: what waits for one wakes up.
-    pub decided: watch::Sender<u64>,
+    /// Wakes what waits for a decision.
+    pub decided: Decided,
+    /// Held while a block of this node is written, and while transactions go back from an invalid one to the backlog:
+    /// what takes the block's transactions out of the backlog would take them out again.
+    pub moving: Arc<Mutex<()>>,
 }
 
 impl Context {

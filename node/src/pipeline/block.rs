@@ -1,7 +1,7 @@
 //! Backlog -> block.
 //!
-//! Takes what is assigned to this node, judges it, and packs what is valid. Three other outcomes: already in a block
-//! (leaves the backlog), invalid for good (leaves it with the reason kept), or not yet (an input or a rival is in an
+//! Takes what is assigned to this node, judges it, and packs what is valid. Three other outcomes: already in a valid block
+//! (leaves the backlog), invalid for good (leaves it with the reason kept), or not yet (it, an input or a rival is in an
 //! undecided block: waits for the next decision).
 
 use std::collections::HashSet;
@@ -18,6 +18,7 @@ use ledger::validate::Verdict;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::decided::Decisions;
 use super::{Context, next, patiently};
 use crate::chain::{Purpose, status_of};
 use crate::store::{BacklogEntry, Batch, Position, Rejection, Result, StoreError};
@@ -55,7 +56,7 @@ impl Stage {
     /// The next entries to look at: new ones, gathered for at most `block_wait`, or all waiting ones after a decision.
     async fn collect(
         &mut self,
-        decided: &mut watch::Receiver<u64>,
+        decided: &mut Decisions,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Option<Vec<BacklogEntry>>> {
         let tuning = self.context.tuning;
@@ -66,7 +67,7 @@ impl Stage {
             tokio::select! {
                 biased;
                 batch = next(feed, stop) => batch?,
-                Ok(()) = decided.changed(), if !self.waiting.is_empty() => {
+                () = decided.changed(), if !self.waiting.is_empty() => {
                     return Ok(Some(std::mem::take(&mut self.waiting)));
                 }
             }
@@ -89,8 +90,7 @@ impl Stage {
                 Err(_) => break,
             }
         }
-        if !self.waiting.is_empty() && decided.has_changed().unwrap_or(false) {
-            decided.mark_unchanged();
+        if !self.waiting.is_empty() && decided.see() {
             entries.append(&mut self.waiting);
         }
         let me = self.context.chain.federation().node();
@@ -113,9 +113,13 @@ impl Stage {
         let mut sorted = Sorted::default();
         for ((entry, located), verdict) in entries.into_iter().zip(located).zip(verdicts) {
             let tx = &entry.transaction;
-            let in_block = located.is_some_and(|l| l.blocks.iter().any(|b| b.status != BlockStatus::Invalid));
-            if in_block {
+            let in_block =
+                |status| located.as_ref().is_some_and(|l| l.blocks.iter().any(|block| block.status == status));
+            if in_block(BlockStatus::Valid) {
                 sorted.done.push(tx.id());
+            } else if in_block(BlockStatus::Undecided) {
+                // Not taken out: should the block become invalid, it would be lost.
+                sorted.wait.push(entry);
             } else if tx.operation() == Operation::Genesis {
                 sorted.refuse(tx.id(), &Invalid::DuplicateGenesis, chain.now());
             } else {
@@ -206,7 +210,10 @@ impl Stage {
             let block = self.sign(transactions, stop).await?;
             let (id, n) = (block.id, block.transactions.len());
             self.written = Some(Instant::now());
-            patiently("write the block", stop, || chain.store().write_block(block.clone())).await?;
+            {
+                let _moving = self.context.moving.lock().await;
+                patiently("write the block", stop, || chain.store().write_block(block.clone())).await?;
+            }
             self.context.metrics.block_written(n);
             tracing::debug!(block = %id, transactions = n, "Write new block");
             transactions = rest;

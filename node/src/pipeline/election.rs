@@ -107,11 +107,13 @@ async fn decide(
         BlockStatus::Invalid => false,
     };
     let requeue = if valid { Vec::new() } else { requeue(context, &block) };
+    let moving = if valid { None } else { Some(context.moving.lock().await) };
     if !patiently("record the decision", stop, || store.decide(id, valid, requeue.clone())).await? {
         return Ok(());
     }
+    drop(moving);
     context.metrics.decided(valid, block.transactions.len());
-    context.decided.send_modify(|n| *n += 1);
+    context.decided.tell();
     if valid {
         context.events.publish(block);
     } else {

@@ -9,6 +9,7 @@ use bigchaindb::events::Events;
 use bigchaindb::federation::Federation;
 use bigchaindb::listen::Drained;
 use bigchaindb::metrics::Metrics;
+use bigchaindb::pipeline::decided::Decided;
 use bigchaindb::pipeline::{self, Context, StageEnd, Tuning};
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
 use bigchaindb::store::{Amount, Settings, Store};
@@ -131,7 +132,8 @@ impl Node {
             events: events.clone(),
             metrics: metrics.clone(),
             tuning,
-            decided: watch::Sender::new(0),
+            decided: Decided::default(),
+            moving: Arc::default(),
         };
         let stop_stages = watch::Sender::new(false);
         let stages = pipeline::spawn(&context, &stop_stages.subscribe());

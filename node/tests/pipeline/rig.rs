@@ -9,6 +9,7 @@ use bigchaindb::chain::{Chain, ChainParts};
 use bigchaindb::events::Events;
 use bigchaindb::federation::Federation;
 use bigchaindb::metrics::Metrics;
+use bigchaindb::pipeline::decided::Decided;
 use bigchaindb::pipeline::{self, Context, StageEnd, Tuning};
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
 use bigchaindb::store::{Amount, BacklogEntry, Settings, Store};
@@ -75,7 +76,8 @@ impl Rig {
             events: events.clone(),
             metrics: Arc::new(Metrics::new()),
             tuning,
-            decided: watch::Sender::new(0),
+            decided: Decided::default(),
+            moving: Arc::default(),
         };
         let subscription = events.subscribe();
         Self {
