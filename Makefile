@@ -14,7 +14,7 @@ export CACHE RUSTFLAGS CARGO_TARGET_DIR
 BIGCHAINDB = $(CARGO_TARGET_DIR)/release/bigchaindb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-node test test-interop check bench bench-mongodb fuzz crash docs generate
+.PHONY: help build demo demo-node test test-interop check bench bench-mongodb fuzz crash sim docs generate
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ fuzz: needs-rust ## a million random inputs for each parser, signatures against 
 
 crash: needs-rust ## cut the store's power at 10,000 points, kill -9 a loaded node 1,000 times: is anything lost?
 	@scripts/crash
+
+sim: needs-rust ## SEEDS=100000 schedules of a simulated federation, new ones each time: is any promise broken?
+	@scripts/simulate $(SEEDS)
 
 docs: ## build the book
 	@scripts/tools

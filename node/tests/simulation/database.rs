@@ -1,0 +1,220 @@
+//! The database that the nodes share: documents, unique indexes, and what a change stream would tell.
+//!
+//! Each function is one operation of a server: it happens at once or not at all. What takes several of them is put
+//! together in [`crate::store`], as the MongoDB store does it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bigchaindb::store::{BacklogEntry, Rejection, StoredVote};
+use ledger::block::Block;
+use ledger::ids::{BlockId, PublicKey, TxId};
+use ledger::transaction::Transaction;
+use ledger::vote::Vote;
+use tokio::sync::Notify;
+
+use crate::invariants;
+
+/// What MongoDB gives documents as `_id`: made by who writes them, from its clock, something random and a counter. Their
+/// order is not the order of the writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub seconds: u64,
+    pub process: u64,
+    pub counter: u64,
+}
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collection {
+    Backlog,
+    Blocks,
+    Votes,
+}
+
+/// See the module.
+pub struct Database {
+    pub backlog: BTreeMap<Key, BacklogEntry>,
+    pub blocks: BTreeMap<Key, Arc<Block>>,
+    pub votes: BTreeMap<Key, (PublicKey, StoredVote)>,
+    /// By node and block: valid or not.
+    pub decisions: BTreeMap<(PublicKey, BlockId), bool>,
+    pub rejections: BTreeMap<TxId, Rejection>,
+    pub genesis: Arc<Block>,
+    /// Who decides.
+    pub nodes: Vec<PublicKey>,
+    /// Whether a block can be there only once.
+    pub unique_blocks: bool,
+    /// Written documents in the order of the writes, for each collection.
+    oplogs: [Vec<Key>; 3],
+    written: [Arc<Notify>; 3],
+    /// Transactions that a client was told are taken in.
+    pub accepted: BTreeSet<TxId>,
+    /// Transactions whose last copy was rejected.
+    pub rejected: BTreeSet<TxId>,
+    /// The first promise that was broken.
+    pub violation: Option<String>,
+}
+
+impl Database {
+    pub fn new(genesis: Arc<Block>, nodes: Vec<PublicKey>, unique_blocks: bool) -> Self {
+        Self {
+            backlog: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            decisions: BTreeMap::new(),
+            rejections: BTreeMap::new(),
+            genesis,
+            nodes,
+            unique_blocks,
+            oplogs: Default::default(),
+            written: Default::default(),
+            accepted: BTreeSet::new(),
+            rejected: BTreeSet::new(),
+            violation: None,
+        }
+    }
+
+    /// Notes a broken promise.
+    pub fn broken(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    // Change streams
+
+    /// How much was written.
+    pub fn length(&self, of: Collection) -> usize {
+        self.oplogs[of as usize].len()
+    }
+
+    /// Tells of writes.
+    pub fn written(&self, of: Collection) -> Arc<Notify> {
+        self.written[of as usize].clone()
+    }
+
+    /// Documents written from a place on.
+    pub fn since(&self, of: Collection, place: usize) -> &[Key] {
+        self.oplogs[of as usize].get(place..).unwrap_or_default()
+    }
+
+    fn tell(&mut self, of: Collection, key: Key) {
+        self.oplogs[of as usize].push(key);
+        self.written[of as usize].notify_waiters();
+    }
+
+    // Writes
+
+    /// `false`: the transaction waits already.
+    pub fn insert_backlog(&mut self, key: Key, entry: BacklogEntry) -> bool {
+        let id = entry.transaction.id();
+        if self.waits(&id) {
+            return false;
+        }
+        self.rejected.remove(&id);
+        self.backlog.insert(key, entry);
+        self.tell(Collection::Backlog, key);
+        true
+    }
+
+    /// `false`: it has another assignment by now, or is gone.
+    pub fn update_assignment(&mut self, before: &BacklogEntry, to: PublicKey, at: u64) -> bool {
+        let same = |entry: &BacklogEntry| {
+            let id = entry.transaction.id() == before.transaction.id();
+            id && entry.assignee == before.assignee && entry.assigned_at == before.assigned_at
+        };
+        let Some((key, entry)) = self.backlog.iter_mut().find(|(_, entry)| same(entry)) else { return false };
+        if (entry.assignee, entry.assigned_at) == (to, at) {
+            return false;
+        }
+        (entry.assignee, entry.assigned_at) = (to, at);
+        let key = *key;
+        self.tell(Collection::Backlog, key);
+        true
+    }
+
+    pub fn delete_backlog(&mut self, ids: &[TxId]) {
+        self.backlog.retain(|_, entry| !ids.contains(&entry.transaction.id()));
+        for id in ids {
+            invariants::nothing_is_lost(self, id, "left the backlog");
+        }
+    }
+
+    pub fn put_rejection(&mut self, rejection: Rejection) {
+        self.rejected.insert(rejection.transaction_id);
+        self.rejections.insert(rejection.transaction_id, rejection);
+    }
+
+    /// `false`: it is there, and the index is unique.
+    pub fn insert_block(&mut self, key: Key, block: Arc<Block>) -> bool {
+        if self.unique_blocks && self.find_block(&block.id).is_some() {
+            return false;
+        }
+        self.blocks.insert(key, block);
+        self.tell(Collection::Blocks, key);
+        true
+    }
+
+    /// `false`: this node has voted on the block.
+    pub fn insert_vote(&mut self, key: Key, vote: &Vote) -> bool {
+        let same = |(node, stored): &(PublicKey, StoredVote)| {
+            *node == vote.node_pubkey && stored.block == vote.voting_for_block
+        };
+        if self.votes.values().any(same) {
+            return false;
+        }
+        let stored = StoredVote { block: vote.voting_for_block, bytes: vote.to_bytes() };
+        self.votes.insert(key, (vote.node_pubkey, stored));
+        self.tell(Collection::Votes, key);
+        true
+    }
+
+    /// `false`: this node has decided on the block.
+    pub fn insert_decision(&mut self, node: PublicKey, block: BlockId, valid: bool) -> bool {
+        if self.decisions.contains_key(&(node, block)) {
+            return false;
+        }
+        self.decisions.insert((node, block), valid);
+        invariants::decided(self, &block, valid);
+        true
+    }
+
+    /// A client was told that a transaction is taken in.
+    pub fn accept(&mut self, id: TxId) {
+        self.accepted.insert(id);
+        invariants::nothing_is_lost(self, &id, "was accepted");
+    }
+
+    // Reads
+
+    pub fn waits(&self, id: &TxId) -> bool {
+        self.backlog.values().any(|entry| entry.transaction.id() == *id)
+    }
+
+    /// The first of that id.
+    pub fn find_block(&self, id: &BlockId) -> Option<&Arc<Block>> {
+        self.blocks.values().find(|block| block.id == *id)
+    }
+
+    /// Each block once, with those of its transactions that are asked for; blocks without any left out.
+    pub fn holding(&self, test: impl Fn(&Transaction) -> bool) -> Vec<(BlockId, Vec<Arc<Transaction>>)> {
+        let mut found: Vec<(BlockId, Vec<Arc<Transaction>>)> = Vec::new();
+        for block in self.blocks.values() {
+            let held: Vec<_> = block.transactions.iter().filter(|tx| test(tx)).cloned().collect();
+            if !held.is_empty() && found.iter().all(|(id, _)| *id != block.id) {
+                found.push((block.id, held));
+            }
+        }
+        found
+    }
+
+    /// Documents of blocks that a node has not decided on.
+    pub fn undecided(&self, node: &PublicKey) -> Vec<(Key, BlockId)> {
+        let open = self.blocks.iter().map(|(key, block)| (*key, block.id));
+        open.filter(|(_, id)| *id != self.genesis.id && !self.decisions.contains_key(&(*node, *id))).collect()
+    }
+
+    /// Whether a node has decided that a block with this transaction is valid.
+    pub fn is_valid(&self, node: &PublicKey, id: &TxId) -> bool {
+        self.holding(|tx| tx.id() == *id).iter().any(|(block, _)| self.decisions.get(&(*node, *block)) == Some(&true))
+    }
+}
