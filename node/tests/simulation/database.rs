@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bigchaindb::store::{BacklogEntry, Rejection, StoredVote};
 use ledger::block::Block;
@@ -23,6 +24,9 @@ pub struct Key {
     pub process: u64,
     pub counter: u64,
 }
+
+/// Longer than a vote is made and is on its way.
+const LONG: Duration = Duration::from_secs(20);
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,10 @@ pub struct Database {
     pub accepted: BTreeSet<TxId>,
     /// Transactions whose last copy was rejected.
     pub rejected: BTreeSet<TxId>,
+    /// Simulated time.
+    pub now: Duration,
+    /// When votes were written.
+    landed: BTreeMap<Key, Duration>,
     /// The first promise that was broken.
     pub violation: Option<String>,
 }
@@ -71,6 +79,8 @@ impl Database {
             written: Default::default(),
             accepted: BTreeSet::new(),
             rejected: BTreeSet::new(),
+            now: Duration::ZERO,
+            landed: BTreeMap::new(),
             violation: None,
         }
     }
@@ -159,10 +169,16 @@ impl Database {
         let same = |(node, stored): &(PublicKey, StoredVote)| {
             *node == vote.node_pubkey && stored.block == vote.voting_for_block
         };
-        if self.votes.values().any(same) {
+        let stored = StoredVote { block: vote.voting_for_block, bytes: vote.to_bytes() };
+        if let Some((key, (_, first))) = self.votes.iter().find(|(_, vote)| same(vote)) {
+            // What a process that died had sent may have come while this one was made.
+            let old = self.landed.get(key).is_some_and(|landed| *landed + LONG < self.now);
+            if old && first.bytes != stored.bytes {
+                self.broken(format!("two different votes of one node on block {}", invariants::short(&stored.block)));
+            }
             return false;
         }
-        let stored = StoredVote { block: vote.voting_for_block, bytes: vote.to_bytes() };
+        self.landed.insert(key, self.now);
         self.votes.insert(key, (vote.node_pubkey, stored));
         self.tell(Collection::Votes, key);
         true
@@ -211,6 +227,13 @@ impl Database {
     pub fn undecided(&self, node: &PublicKey) -> Vec<(Key, BlockId)> {
         let open = self.blocks.iter().map(|(key, block)| (*key, block.id));
         open.filter(|(_, id)| *id != self.genesis.id && !self.decisions.contains_key(&(*node, *id))).collect()
+    }
+
+    /// Blocks that somebody decided invalid.
+    pub fn invalid_blocks(&self) -> usize {
+        let invalid: BTreeSet<&BlockId> =
+            self.decisions.iter().filter(|(_, valid)| !**valid).map(|((_, block), _)| block).collect();
+        invalid.len()
     }
 
     /// Whether a node has decided that a block with this transaction is valid.

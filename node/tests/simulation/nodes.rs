@@ -120,19 +120,17 @@ impl Nodes {
     /// A process that is gone from one moment to the next.
     pub fn kill(&self, node: usize) {
         if let Some(process) = self.running.lock()[node].take() {
-            self.world.note(Some(node), "dies", About::Nothing);
+            self.world.died(node);
             self.end(node, &process);
         }
     }
 
-    /// Takes away a process that has died by itself.
-    pub fn bury(&self) -> Option<usize> {
+    /// A node whose process has died by itself.
+    pub fn dead(&self) -> Option<usize> {
         let dead = |slot: &Option<Process>| {
             slot.as_ref().is_some_and(|process| process.connection.dead.load(Ordering::SeqCst))
         };
-        let node = self.running.lock().iter().position(dead)?;
-        self.kill(node);
-        Some(node)
+        self.running.lock().iter().position(dead)
     }
 
     /// Tells a process to stop, and waits until it has.

@@ -36,9 +36,11 @@ pub enum Fault {
     Forgotten,
     /// A node's clock jumps.
     Clock,
+    /// All processes die at once.
+    Blackout,
 }
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 11] = [
     Fault::Slow,
     Fault::Failing,
     Fault::Cut,
@@ -49,6 +51,7 @@ const FAULTS: [Fault; 10] = [
     Fault::Interrupted,
     Fault::Forgotten,
     Fault::Clock,
+    Fault::Blackout,
 ];
 
 /// One client's intention.
@@ -58,9 +61,11 @@ pub struct Sending {
     /// Place in [`crate::corpus::Asset::all`].
     pub which: usize,
     pub at: Duration,
+    /// How long after its input is valid.
+    pub after: Duration,
     /// The node that is tried first.
     pub node: usize,
-    /// Past the checks of a node like ours, as a Python node would.
+    /// Past the checks of a node like ours, as a Python node (or one that errs) would.
     pub slipped: bool,
 }
 
@@ -96,6 +101,7 @@ impl Plan {
             input_wait: Duration::from_secs(*[1, 5].choose(&mut chance).unwrap()),
             reassign_delay: Duration::from_secs(reassign_delay),
             stale_interval: Duration::from_secs(*[1, 5].choose(&mut chance).unwrap()),
+            block_interval: Duration::from_secs(*[0, 1].choose(&mut chance).unwrap()),
             ..Tuning::default()
         };
         let fair = Duration::from_secs(*[10, 30, 30, 100].choose(&mut chance).unwrap());
@@ -109,7 +115,7 @@ impl Plan {
         let skews = skews.collect();
         let pause = Duration::from_secs(*[1, 3, 10].choose(&mut chance).unwrap());
         let mended_clocks = chance.random_bool(0.5);
-        let sendings = sendings(&mut chance, nodes, rules, fair);
+        let sendings = sendings(&mut chance, nodes, fair);
         let link = Link { delay, ..Link::CALM };
         Self { nodes, rules, tuning, sendings, faults, pause, fair, skews, link, mended_clocks }
     }
@@ -121,7 +127,7 @@ pub fn skew(chance: &mut Chance) -> i64 {
     chance.random_range(-most..=most)
 }
 
-fn sendings(chance: &mut Chance, nodes: usize, rules: Rules, fair: Duration) -> Vec<Sending> {
+fn sendings(chance: &mut Chance, nodes: usize, fair: Duration) -> Vec<Sending> {
     let mut sendings = Vec::new();
     let mut assets: Vec<usize> = (0..ASSETS).collect();
     for _ in 0..chance.random_range(1..=5) {
@@ -132,6 +138,9 @@ fn sendings(chance: &mut Chance, nodes: usize, rules: Rules, fair: Duration) -> 
         let chances = [1.0, 0.8, 0.5, 0.6, 0.4];
         let later = [0.0, 0.05, 0.05, 0.1, 0.1];
         let first = chance.random_bool(chances[1]);
+        // Rivals and copies meet.
+        let at_once = chance.random_bool(0.5);
+        let slipped = *[0.0, 0.2, 0.8].choose(chance).unwrap();
         for (which, (likely, later)) in chances.into_iter().zip(later).enumerate() {
             let sent = match which {
                 0 => true,
@@ -143,15 +152,16 @@ fn sendings(chance: &mut Chance, nodes: usize, rules: Rules, fair: Duration) -> 
                 continue;
             }
             let copies = if chance.random_bool(0.25) { 2 } else { 1 };
-            let at_once = chance.random_bool(0.5);
             for _ in 0..copies {
                 let spread = if at_once { 0.0 } else { chance.random_range(0.0..0.1) };
+                let after = if at_once { 30 } else { chance.random_range(0..2000) };
                 sendings.push(Sending {
                     asset,
                     which,
                     at: begin + fair.mul_f64(later + spread),
+                    after: Duration::from_millis(chance.random_range(0..=after)),
                     node: chance.random_range(0..nodes),
-                    slipped: rules == Rules::V1_0_1 && chance.random_bool(0.2),
+                    slipped: chance.random_bool(slipped),
                 });
             }
         }

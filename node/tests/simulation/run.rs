@@ -23,6 +23,9 @@ use crate::world::{About, LATE, Link, World};
 /// Within which time everything has a verdict once nothing goes wrong any more.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// How often a client looks whether what it wants to spend is there, milliseconds.
+const LOOK: u64 = 200;
+
 /// How a schedule went.
 pub struct Outcome {
     /// Of all events.
@@ -31,10 +34,36 @@ pub struct Outcome {
     pub failure: Option<String>,
     /// All events, if they were asked for.
     pub trace: String,
+    /// How much happened.
+    pub counts: Counts,
+}
+
+/// What schedules come to: many in which little happens prove little.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
     /// Transactions taken in.
     pub accepted: usize,
+    /// Of those, the ones that were rejected.
+    pub rejected: usize,
     /// Blocks written.
     pub blocks: usize,
+    /// Of those, the ones that were decided invalid.
+    pub invalid: usize,
+    /// Processes that died.
+    pub deaths: usize,
+    /// Requests whose outcome a node did not hear of.
+    pub failures: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.rejected += other.rejected;
+        self.blocks += other.blocks;
+        self.invalid += other.invalid;
+        self.deaths += other.deaths;
+        self.failures += other.failures;
+    }
 }
 
 /// Runs a schedule.
@@ -89,12 +118,8 @@ async fn schedule(seed: u64, verbose: bool) -> Outcome {
                 if world.look(|db| db.violation.is_some()) {
                     break;
                 }
-                if let Some(node) = nodes.bury() {
-                    let (nodes, pause) = (nodes.clone(), away(&world, false));
-                    tokio::spawn(async move {
-                        tokio::time::sleep(pause).await;
-                        nodes.start(node);
-                    });
+                if let Some(node) = nodes.dead() {
+                    die(&world, &nodes, node, false);
                 }
             }
             () = &mut story => break,
@@ -105,8 +130,14 @@ async fn schedule(seed: u64, verbose: bool) -> Outcome {
         hash: state.trace.hash(),
         failure: state.db.violation.clone(),
         trace: state.trace.lines.take().unwrap_or_default(),
-        accepted: state.db.accepted.len(),
-        blocks: state.db.blocks.len(),
+        counts: Counts {
+            accepted: state.db.accepted.len(),
+            rejected: state.db.accepted.intersection(&state.db.rejected).count(),
+            blocks: state.db.blocks.len(),
+            invalid: state.db.invalid_blocks(),
+            deaths: state.trace.deaths,
+            failures: state.trace.failures,
+        },
     }
 }
 
@@ -133,16 +164,20 @@ async fn trouble(world: &Arc<World>, nodes: &Arc<Nodes>, plan: &Plan) {
     }
 }
 
+/// A process dies, and another one comes.
+fn die(world: &World, nodes: &Arc<Nodes>, node: usize, for_long: bool) {
+    nodes.kill(node);
+    let (nodes, pause) = (nodes.clone(), away(world, for_long));
+    tokio::spawn(async move {
+        tokio::time::sleep(pause).await;
+        nodes.start(node);
+    });
+}
+
 fn harm(world: &Arc<World>, nodes: &Arc<Nodes>, plan: &Plan, node: usize, fault: Fault) {
     match fault {
-        Fault::Crash | Fault::Away => {
-            nodes.kill(node);
-            let (nodes, pause) = (nodes.clone(), away(world, fault == Fault::Away));
-            tokio::spawn(async move {
-                tokio::time::sleep(pause).await;
-                nodes.start(node);
-            });
-        }
+        Fault::Crash | Fault::Away => die(world, nodes, node, fault == Fault::Away),
+        Fault::Blackout => (0..plan.nodes).for_each(|node| die(world, nodes, node, false)),
         Fault::Restart => {
             let (nodes, pause) = (nodes.clone(), away(world, false));
             tokio::spawn(async move {
@@ -172,7 +207,7 @@ fn harm(world: &Arc<World>, nodes: &Arc<Nodes>, plan: &Plan, node: usize, fault:
                 Fault::Interrupted => peer.interrupted += 1,
                 Fault::Forgotten => peer.forgotten += 1,
                 Fault::Clock => peer.skew = skew(chance),
-                Fault::Crash | Fault::Away | Fault::Restart => {}
+                Fault::Crash | Fault::Away | Fault::Restart | Fault::Blackout => {}
             }
             if peer.link.lost == 0 {
                 peer.link.delay = plan.link.delay;
@@ -226,6 +261,14 @@ impl Client {
         let asset = &CORPUS.assets[sending.asset];
         let tx = asset.all()[sending.which];
         let mut node = sending.node;
+        while asset.input(sending.which).is_some_and(|input| !self.valid_anywhere(input))
+            && !asset.lost(sending.which, |tx| self.valid_anywhere(tx))
+        {
+            // All at the same moments, so that rivals meet.
+            let past = self.world.elapsed().as_millis() as u64 % LOOK;
+            tokio::time::sleep(Duration::from_millis(LOOK - past)).await;
+        }
+        tokio::time::sleep(sending.after).await;
         loop {
             if asset.lost(sending.which, |tx| self.valid_anywhere(tx)) {
                 self.world.note(None, "will never be possible:", About::Tx(tx.id()));

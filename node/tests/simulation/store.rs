@@ -60,7 +60,7 @@ impl Connection {
     }
 
     fn failure(&self, what: &'static str) -> StoreError {
-        self.world.note(Some(self.node), "hears of a failure:", About::Nothing);
+        self.world.failed(self.node);
         StoreError::Unavailable(format!("simulated: {what}"))
     }
 

@@ -90,6 +90,8 @@ impl fmt::Display for About {
 pub struct Trace {
     hash: u64,
     pub lines: Option<String>,
+    pub deaths: usize,
+    pub failures: usize,
 }
 
 impl Trace {
@@ -146,7 +148,7 @@ impl World {
             interrupted: 0,
         };
         let peers = (0..db.nodes.len()).map(peer).collect();
-        let trace = Trace { hash: 0xcbf2_9ce4_8422_2325, lines: verbose.then(String::new) };
+        let trace = Trace { hash: 0xcbf2_9ce4_8422_2325, lines: verbose.then(String::new), deaths: 0, failures: 0 };
         let chance = Chance::seed_from_u64(seed);
         let state = Mutex::new(State { db, chance, trace, peers });
         Self { state, alarm: Notify::new(), begun: Instant::now() }
@@ -175,6 +177,18 @@ impl World {
     /// Records an event. `node`: `None` for what is nobody's.
     pub fn note(&self, node: Option<usize>, what: &str, about: About) {
         self.state.lock().note(self.begun, node, what, about);
+    }
+
+    /// A process died.
+    pub fn died(&self, node: usize) {
+        self.state.lock().trace.deaths += 1;
+        self.note(Some(node), "dies", About::Nothing);
+    }
+
+    /// A node hears of a failure.
+    pub fn failed(&self, node: usize) {
+        self.state.lock().trace.failures += 1;
+        self.note(Some(node), "hears of a failure", About::Nothing);
     }
 
     /// Chooses how a request goes.
@@ -208,6 +222,7 @@ impl World {
     /// Does what a node asked for; the node may die of it.
     pub fn apply<T>(&self, node: usize, what: &str, about: About, effect: impl FnOnce(&mut Database) -> T) -> T {
         let mut state = self.state.lock();
+        state.db.now = self.begun.elapsed();
         let outcome = effect(&mut state.db);
         state.note(self.begun, Some(node), what, about);
         let peer = &mut state.peers[node];
