@@ -197,3 +197,16 @@ fn may_follow(spender: &str, spent: &str) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_may_seem_a_second_older_than_what_it_spends_and_no_more() {
+        for (spender, spent, may) in [("10", "10", true), ("11", "10", true), ("9", "10", true), ("8", "10", false)] {
+            assert_eq!(may_follow(spender, spent), may, "{spender} after {spent}");
+        }
+        assert!(!may_follow("", "10") && !may_follow("10", "x"), "no time is no excuse");
+    }
+}

@@ -243,11 +243,16 @@ impl Source for Votes {
     }
 }
 
+/// Values asked for in one query, so that it stays far below MongoDB's 16 MB however many are open.
+const ASKED: usize = 10_000;
+
 /// Ids of documents with one of these values, oldest first.
 async fn ids_of(collection: &Collection<RawDocumentBuf>, key: &str, values: Vec<String>) -> Result<Vec<ObjectId>> {
-    if values.is_empty() {
-        return Ok(Vec::new());
+    let mut ids = Vec::with_capacity(values.len());
+    for values in values.chunks(ASKED) {
+        let find = collection.find(doc! { key: { "$in": values } }).projection(doc! { "_id": 1 });
+        ids.extend(all(find).await?.iter().filter_map(|document| documents::id_of(document).ok()));
     }
-    let find = collection.find(doc! { key: { "$in": values } }).projection(doc! { "_id": 1 }).sort(doc! { "_id": 1 });
-    Ok(all(find).await?.iter().filter_map(|document| documents::id_of(document).ok()).collect())
+    ids.sort_unstable();
+    Ok(ids)
 }
