@@ -108,9 +108,9 @@ async fn decide(
     };
     let requeue = if valid { Vec::new() } else { requeue(context, &block) };
     let moving = if valid { None } else { Some(context.moving.lock().await) };
-    if !patiently("record the decision", stop, || store.decide(id, valid, requeue.clone())).await? {
-        return Ok(());
-    }
+    // Whether it was recorded by this attempt or by one before it, whose answer was lost: nobody was told yet, and nobody
+    // else records this node's decisions.
+    patiently("record the decision", stop, || store.decide(id, valid, requeue.clone())).await?;
     drop(moving);
     context.metrics.decided(valid, block.transactions.len());
     context.decided.tell();

@@ -19,6 +19,9 @@ const HEADER: usize = 16;
 /// What MongoDB allows.
 const LONGEST: usize = 48_000_000;
 
+/// The name of a list of the command, and the documents in it.
+type Section<'a> = (String, Vec<&'a [u8]>);
+
 /// A frame as it was on the wire.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -90,7 +93,14 @@ impl Message {
     /// would stand in the command itself).
     pub fn document(&self) -> io::Result<Document> {
         match self.code {
-            OP_MSG => self.sections(),
+            OP_MSG => {
+                let (mut command, further) = self.sections()?;
+                for (name, documents) in further {
+                    let documents = documents.into_iter().map(|bytes| Ok(document_at(bytes, 0)?.0));
+                    command.insert(name, documents.collect::<io::Result<Vec<Document>>>()?);
+                }
+                Ok(command)
+            }
             // flags, the collection's name, to skip, to return
             OP_QUERY => {
                 let (_, at) = text_at(&self.payload, 4)?;
@@ -102,7 +112,17 @@ impl Message {
         }
     }
 
-    fn sections(&self) -> io::Result<Document> {
+    /// The command without the documents of the further sections, and how many these hold.
+    pub fn command(&self) -> io::Result<(Document, usize)> {
+        if self.code != OP_MSG {
+            return Ok((self.document()?, 0));
+        }
+        let (command, further) = self.sections()?;
+        Ok((command, further.iter().map(|(_, documents)| documents.len()).sum()))
+    }
+
+    /// The command or answer, and the further sections by name.
+    fn sections(&self) -> io::Result<(Document, Vec<Section<'_>>)> {
         let payload = &self.payload;
         let end = if self.flags() & CHECKSUM == 0 { payload.len() } else { payload.len() - 4 };
         let (mut command, mut further) = (Document::new(), Vec::new());
@@ -118,8 +138,8 @@ impl Message {
                     let mut documents = Vec::new();
                     at = start;
                     while at < section_end {
-                        let (document, next) = document_at(payload, at)?;
-                        documents.push(document);
+                        let next = at + length_at(payload, at)?.max(1);
+                        documents.push(payload.get(at..next).ok_or_else(|| malformed("a document ends early"))?);
                         at = next;
                     }
                     further.push((name, documents));
@@ -127,10 +147,7 @@ impl Message {
                 other => return Err(malformed(&format!("a section of kind {other}"))),
             }
         }
-        for (name, documents) in further {
-            command.insert(name, documents);
-        }
-        Ok(command)
+        Ok((command, further))
     }
 
     fn flags(&self) -> u32 {
@@ -142,10 +159,17 @@ impl Message {
         self.code != OP_MSG || self.flags() & MORE_TO_COME == 0
     }
 
+    /// The same request with another command, and one answer to it.
+    pub fn instead(&self, command: &Document) -> Self {
+        // No flags, and the kind of the only section.
+        let payload = [vec![0; 5], bson::serialize_to_vec(command).unwrap()].concat();
+        Self { payload, code: OP_MSG, ..self.clone() }
+    }
+
     /// The command's name: its first member.
     pub fn name(&self) -> String {
-        let document = self.document().unwrap_or_default();
-        document.keys().next().cloned().unwrap_or_default()
+        let command = self.command().unwrap_or_default().0;
+        command.keys().next().cloned().unwrap_or_default()
     }
 
     /// What answers this message with a document, in the form that its sender understands.

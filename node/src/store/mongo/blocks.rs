@@ -166,6 +166,8 @@ impl Shared {
         }
         self.must_exist(id).await?;
         if self.statuses(&[*id]).await? != [BlockStatus::Undecided] {
+            // By an attempt whose answer was lost, say.
+            self.open_blocks.lock().remove(id);
             return Ok(false);
         }
         if !requeue.is_empty() {
@@ -174,8 +176,8 @@ impl Shared {
         let record =
             rawdoc! { "_id": ObjectId::new(), "node": self.node.to_string(), "block": id.to_string(), "valid": valid };
         let recorded = fault::inserted(self.decisions.insert_one(record).await)?;
+        self.open_blocks.lock().remove(id);
         if recorded {
-            self.open_blocks.lock().remove(id);
             self.decided.put(*id, if valid { BlockStatus::Valid } else { BlockStatus::Invalid }, 1);
         }
         Ok(recorded)

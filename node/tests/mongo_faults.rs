@@ -1,0 +1,22 @@
+//! A whole node and its MongoDB server with a proxy between them that cuts connections, refuses commands, and writes down
+//! what is asked.
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+#[path = "mongod/mod.rs"]
+mod mongod;
+#[path = "http/rig.rs"]
+#[allow(dead_code)] // Shared with the tests of the HTTP API, which use all of it.
+mod rig;
+#[path = "whole/mod.rs"]
+mod whole;
+#[path = "wire/mod.rs"]
+mod wire;
+
+#[path = "mongo_faults/codec.rs"]
+mod codec;
+#[path = "mongo_faults/cut.rs"]
+mod cut;
+#[path = "mongo_faults/load.rs"]
+mod load;
+#[path = "mongo_faults/step_down.rs"]
+mod step_down;
