@@ -12,6 +12,8 @@ mod whole;
 #[path = "wire/mod.rs"]
 mod wire;
 
+#[path = "mongo_faults/asked.rs"]
+mod asked;
 #[path = "mongo_faults/codec.rs"]
 mod codec;
 #[path = "mongo_faults/cut.rs"]

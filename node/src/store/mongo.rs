@@ -8,6 +8,7 @@
 //! | [`documents`], [`bson`] | what stands in them |
 //! | [`backlog`], [`intake`], [`blocks`], [`lookup`] | what is asked of them |
 //! | [`feed`] | what is new in them |
+//! | [`causal`] | what a read must see, whichever server answers |
 //! | [`pulse`], [`certificates`] | whether the server answers, and is still to be trusted |
 //! | [`lease`] | one process for each key |
 //! | [`replicas`] | members of the replica set |
@@ -17,6 +18,7 @@
 pub mod backlog;
 pub mod blocks;
 pub mod bson;
+pub mod causal;
 pub mod certificates;
 pub mod connect;
 pub mod documents;

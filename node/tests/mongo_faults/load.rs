@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bigchaindb::app::database::DatabaseSettings;
+use bigchaindb::pipeline::Tuning;
+use bigchaindb::store::mongo::{Compat, MongoStore, Options};
 use bigchaindb::ws;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use ledger::transaction::Transaction;
@@ -16,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::mongod::Mongod;
 use crate::rig::{Client, create, owner, until};
-use crate::whole::{Running, settings, status};
+use crate::whole::{Running, key, settings, status};
 use crate::wire::proxy::Proxy;
 
 /// How long the driver looks for a primary before it says that there is none.
@@ -27,6 +30,7 @@ pub struct World {
     pub server: Mongod,
     pub proxy: Proxy,
     pub node: Running,
+    compat: Option<Compat>,
     /// How often each transaction was announced on the stream of valid ones.
     announced: Arc<Mutex<HashMap<String, usize>>>,
     _subscriber: AbortOnDropHandle<()>,
@@ -35,13 +39,29 @@ pub struct World {
 impl World {
     /// `None`: there is no such server on this machine.
     pub async fn new() -> Option<Self> {
+        Self::with(None, |_| ()).await
+    }
+
+    /// With other settings.
+    pub async fn with(compat: Option<Compat>, change: impl FnOnce(&mut Tuning)) -> Option<Self> {
         let server = Mongod::start(&[])?;
         let proxy = Proxy::start(server.port()).await;
         let connection = proxy.before(server.connection(PATIENCE, 5));
-        let node = Running::start(settings(connection, 0, 1)).await;
+        let mut settings = settings(connection, 0, 1);
+        if let DatabaseSettings::MongoDb { compat: configured, .. } = &mut settings.database {
+            *configured = compat;
+        }
+        change(&mut settings.tuning);
+        let node = Running::start(settings).await;
         let announced = Arc::default();
         let _subscriber = subscribe(&node, &announced).await;
-        Some(Self { server, proxy, node, announced, _subscriber })
+        Some(Self { server, proxy, node, compat, announced, _subscriber })
+    }
+
+    /// The same database past the proxy, for what other nodes would write.
+    pub async fn store(&self) -> MongoStore {
+        let options = Options { node: key(0).public_key(), compat: self.compat, wait: Duration::from_millis(100) };
+        MongoStore::open(self.server.database().await, options).await.unwrap()
     }
 
     /// What stands in a collection, asked of the server itself.

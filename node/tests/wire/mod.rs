@@ -3,6 +3,7 @@
 //! <https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/>
 #![allow(dead_code)] // Each test program uses a part of it.
 
+pub mod events;
 pub mod message;
 pub mod scripted;
 pub mod proxy;

@@ -4,7 +4,7 @@
 //! there is a primary is the test's matter ([`Proxy::step_down`]). Greetings that wait for a change are held here.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bigchaindb::store::mongo::connect::{Connection, Server};
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::events::Events;
 use super::message::Message;
 
 /// A command as a client sent it.
@@ -90,6 +91,8 @@ struct Shared {
     topology: watch::Sender<Topology>,
     rules: Mutex<Vec<Rule>>,
     asked: Mutex<Vec<Asked>>,
+    /// Kept on demand.
+    events: OnceLock<Events>,
 }
 
 /// Commands that change something and that a member which is no primary refuses.
@@ -117,6 +120,7 @@ impl Proxy {
             topology: watch::Sender::new(Topology { away: None, counter: 1 }),
             rules: Mutex::new(Vec::new()),
             asked: Mutex::new(Vec::new()),
+            events: OnceLock::new(),
         });
         let listening = AbortOnDropHandle::new(tokio::spawn(listen(listener, shared.clone())));
         Self { shared, port, _listening: listening }
@@ -152,6 +156,11 @@ impl Proxy {
 
     fn change(&self, away: Option<Refusal>) {
         self.shared.topology.send_modify(|topology| *topology = Topology { away, counter: topology.counter + 1 });
+    }
+
+    /// Events and reads of what they are about, from the first call on.
+    pub fn events(&self) -> &Events {
+        self.shared.events.get_or_init(Events::default)
     }
 
     /// What was asked of the ledger's database since the start, or since the last call.
@@ -219,6 +228,9 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
             let bytes = request.bytes();
             return server.write_all(&bytes[..bytes.len() / 2]).await;
         }
+        if let Some(events) = shared.events.get() {
+            events.look(&request.document()?);
+        }
         request.write(&mut server).await?;
         if !request.wants_answer() {
             continue;
@@ -227,7 +239,14 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         if fault.is_some() {
             return Ok(());
         }
-        answer.write(&mut client).await?;
+        match shared.events.get() {
+            Some(events) => {
+                let mut said = answer.document()?;
+                events.note(&mut said);
+                request.answer(&said).write(&mut client).await?;
+            }
+            None => answer.write(&mut client).await?,
+        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use mongodb::bson::raw::{RawDocument, RawDocumentBuf, cstr};
 use mongodb::bson::{Document, doc};
 
 use super::feed::Source;
-use super::shared::{Shared, all};
+use super::shared::Shared;
 use super::{Compat, documents, fault, schema};
 use crate::store::database::StoreWork;
 use crate::store::{BacklogEntry, Rejection, Result};
@@ -139,10 +139,10 @@ impl Shared {
         if !known.is_empty() {
             let keys: Vec<ObjectId> = known.keys().copied().collect();
             let assignment = doc! { "assignee": 1, "assignment_timestamp": 1 };
-            found = all(self.backlog.find(doc! { "_id": { "$in": keys } }).projection(assignment)).await?;
+            found = self.all(self.backlog.find(doc! { "_id": { "$in": keys } }).projection(assignment)).await?;
         }
         if !unknown.is_empty() {
-            found.extend(all(self.backlog.find(doc! { "_id": { "$in": unknown } })).await?);
+            found.extend(self.all(self.backlog.find(doc! { "_id": { "$in": unknown } })).await?);
         }
         let place: HashMap<ObjectId, usize> = ids.iter().enumerate().map(|(n, id)| (*id, n)).collect();
         let mut entries = self.read_entries(&found, &known);
@@ -158,7 +158,7 @@ impl Shared {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let find = self.backlog.find(filter).projection(doc! { "_id": 1 });
         let find = find.sort(doc! { "assignment_timestamp": 1, "_id": 1 }).limit(limit);
-        Ok(all(find).await?.iter().filter_map(|document| documents::id_of(document).ok()).collect())
+        Ok(self.all(find).await?.iter().filter_map(|document| documents::id_of(document).ok()).collect())
     }
 
     /// Compare and set, one entry each.
@@ -198,7 +198,7 @@ impl Shared {
     /// Whether one of these was given to another node, or renewed, after it was written.
     async fn any_reassigned(&self, ids: &[String]) -> Result<bool> {
         let find = self.backlog.find(doc! { "id": { "$in": ids } });
-        let found = all(find.projection(doc! { "_id": 1, "assignment_timestamp": 1 })).await?;
+        let found = self.all(find.projection(doc! { "_id": 1, "assignment_timestamp": 1 })).await?;
         Ok(found.iter().any(|document| {
             let written = documents::id_of(document).map(|id| id.timestamp().timestamp_millis() as f64 / 1000.0);
             let assigned = document.get_f64(cstr!("assignment_timestamp"));
@@ -227,8 +227,8 @@ impl Shared {
 
     /// Why a transaction was dropped, unless it is there again.
     pub async fn rejection(&self, id: &TxId) -> Result<Option<Rejection>> {
-        let found = self.rejections.find_one(doc! { "_id": id.to_string() }).await;
-        let Some(record) = found.map_err(|e| fault::unavailable(&e))? else { return Ok(None) };
+        let find = self.rejections.find_one(doc! { "_id": id.to_string() });
+        let Some(record) = self.one(find).await? else { return Ok(None) };
         let located = self.locate(&[*id]).await?.pop().flatten();
         if located.is_some_and(|l| l.in_backlog || l.blocks.iter().any(|b| b.status != BlockStatus::Invalid)) {
             return Ok(None);
@@ -248,6 +248,10 @@ impl Source for Entries {
 
     fn name(&self) -> &'static str {
         "backlog"
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0
     }
 
     fn collection(&self) -> Collection<RawDocumentBuf> {

@@ -15,7 +15,7 @@ use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{doc, rawdoc};
 
 use super::feed::Source;
-use super::shared::{Shared, all};
+use super::shared::Shared;
 use super::{documents, fault, schema};
 use crate::store::database::StoreWork;
 use crate::store::{BacklogEntry, Result, StoreError, StoredBlock, StoredVote};
@@ -23,6 +23,9 @@ use crate::store::{BacklogEntry, Result, StoreError, StoredBlock, StoredVote};
 /// Votes of one node among which the last is looked for: all that it can have cast within a second or two, whose order
 /// their ids do not tell.
 const LAST_VOTES: i64 = 500;
+
+/// Values asked for in one query, so that it stays far below MongoDB's 16 MB however many are open.
+const ASKED: usize = 10_000;
 
 impl Shared {
     /// Assets, then the block, then the backlog: what is missing after a crash can be told from what is there.
@@ -64,14 +67,14 @@ impl Shared {
     /// Whether a block was written.
     pub async fn has_block(&self, id: &BlockId) -> Result<bool> {
         let find = self.blocks.find_one(doc! { "id": id.to_string() }).projection(doc! { "_id": 1 });
-        Ok(find.await.map_err(|e| fault::unavailable(&e))?.is_some())
+        Ok(self.one(find).await?.is_some())
     }
 
     /// One block; the first of that id, as a Python node may have written it twice.
     pub async fn block(&self, id: &BlockId) -> Result<Option<StoredBlock>> {
         let find = self.blocks.find_one(doc! { "id": id.to_string() });
         let find = find.sort(doc! { "_id": 1 }).projection(doc! { "_id": 1 });
-        let Some(found) = find.await.map_err(|e| fault::unavailable(&e))? else { return Ok(None) };
+        let Some(found) = self.one(find).await? else { return Ok(None) };
         let key = documents::id_of(&found).map_err(|e| fault::damaged(&e))?;
         Ok(self.stored_blocks(&[key]).await?.pop().map(|(_, stored)| stored))
     }
@@ -82,7 +85,7 @@ impl Shared {
             keys.iter().filter_map(|key| Some((*key, self.recent_blocks.get(key)?))).collect();
         let unknown: Vec<ObjectId> = keys.iter().filter(|key| !blocks.contains_key(key)).copied().collect();
         if !unknown.is_empty() {
-            let found = all(self.blocks.find(doc! { "_id": { "$in": unknown } })).await?;
+            let found = self.all(self.blocks.find(doc! { "_id": { "$in": unknown } })).await?;
             blocks.extend(self.read_blocks(found).await?);
         }
         let ordered: Vec<(ObjectId, Arc<Block>)> =
@@ -99,7 +102,7 @@ impl Shared {
     pub async fn block_statuses(&self, ids: &[BlockId]) -> Result<Vec<Option<BlockStatus>>> {
         let hex = documents::texts(ids);
         let find = self.blocks.find(doc! { "id": { "$in": hex } }).projection(doc! { "_id": 0, "id": 1 });
-        let found = all(find).await?;
+        let found = self.all(find).await?;
         let existing: HashSet<BlockId> = found.iter().filter_map(|d| documents::text_id(d, "id").ok()).collect();
         let statuses = self.statuses(ids).await?;
         Ok(ids.iter().zip(statuses).map(|(id, status)| existing.contains(id).then_some(status)).collect())
@@ -126,7 +129,7 @@ impl Shared {
         let hex = documents::texts(blocks);
         let find = self.votes.find(doc! { "vote.voting_for_block": { "$in": hex } }).sort(doc! { "_id": 1 });
         let mut by_block: HashMap<BlockId, Vec<StoredVote>> = HashMap::new();
-        for (_, vote) in self.read_votes(&all(find).await?) {
+        for (_, vote) in self.read_votes(&self.all(find).await?) {
             by_block.entry(vote.block).or_default().push(vote);
         }
         Ok(blocks.iter().map(|block| by_block.get(block).cloned().unwrap_or_default()).collect())
@@ -149,7 +152,7 @@ impl Shared {
     /// The end of a node's chain of votes: of its newest ones, the one that no other names as its predecessor.
     pub async fn last_vote(&self, node: &PublicKey) -> Result<Option<Vote>> {
         let find = self.votes.find(doc! { "node_pubkey": node.to_string() }).sort(doc! { "_id": -1 });
-        let found = self.read_votes(&all(find.limit(LAST_VOTES)).await?);
+        let found = self.read_votes(&self.all(find.limit(LAST_VOTES)).await?);
         let votes: Vec<Vote> = found.iter().filter_map(|(_, vote)| Vote::from_bytes(&vote.bytes)).collect();
         let previous: HashSet<BlockId> = votes.iter().map(|vote| vote.previous_block).collect();
         let ends = votes.iter().filter(|vote| !previous.contains(&vote.voting_for_block));
@@ -182,6 +185,22 @@ impl Shared {
         }
         Ok(recorded)
     }
+
+    /// Ids of documents with one of these values, oldest first.
+    async fn ids_of(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        key: &str,
+        values: Vec<String>,
+    ) -> Result<Vec<ObjectId>> {
+        let mut ids = Vec::with_capacity(values.len());
+        for values in values.chunks(ASKED) {
+            let find = collection.find(doc! { key: { "$in": values } }).projection(doc! { "_id": 1 });
+            ids.extend(self.all(find).await?.iter().filter_map(|document| documents::id_of(document).ok()));
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
 }
 
 /// Blocks as a feed.
@@ -195,6 +214,10 @@ impl Source for Blocks {
         "blocks"
     }
 
+    fn shared(&self) -> &Shared {
+        &self.0
+    }
+
     fn collection(&self) -> Collection<RawDocumentBuf> {
         self.0.blocks.clone()
     }
@@ -202,7 +225,7 @@ impl Source for Blocks {
     async fn open(&self) -> Result<Vec<ObjectId>> {
         self.0.genesis().await?;
         let undecided = self.0.undecided().await?;
-        ids_of(&self.0.blocks, "id", undecided).await
+        self.0.ids_of(&self.0.blocks, "id", undecided).await
     }
 
     async fn fetch(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64, StoredBlock)>> {
@@ -229,32 +252,22 @@ impl Source for Votes {
         "votes"
     }
 
+    fn shared(&self) -> &Shared {
+        &self.0
+    }
+
     fn collection(&self) -> Collection<RawDocumentBuf> {
         self.0.votes.clone()
     }
 
     async fn open(&self) -> Result<Vec<ObjectId>> {
         let undecided = self.0.undecided().await?;
-        ids_of(&self.0.votes, "vote.voting_for_block", undecided).await
+        self.0.ids_of(&self.0.votes, "vote.voting_for_block", undecided).await
     }
 
     async fn fetch(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64, StoredVote)>> {
-        let found = all(self.0.votes.find(doc! { "_id": { "$in": ids } })).await?;
+        let found = self.0.all(self.0.votes.find(doc! { "_id": { "$in": ids } })).await?;
         let mut votes: HashMap<ObjectId, StoredVote> = self.0.read_votes(&found).into_iter().collect();
         Ok(ids.iter().filter_map(|id| Some((*id, 0, votes.remove(id)?))).collect())
     }
-}
-
-/// Values asked for in one query, so that it stays far below MongoDB's 16 MB however many are open.
-const ASKED: usize = 10_000;
-
-/// Ids of documents with one of these values, oldest first.
-async fn ids_of(collection: &Collection<RawDocumentBuf>, key: &str, values: Vec<String>) -> Result<Vec<ObjectId>> {
-    let mut ids = Vec::with_capacity(values.len());
-    for values in values.chunks(ASKED) {
-        let find = collection.find(doc! { key: { "$in": values } }).projection(doc! { "_id": 1 });
-        ids.extend(all(find).await?.iter().filter_map(|document| documents::id_of(document).ok()));
-    }
-    ids.sort_unstable();
-    Ok(ids)
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, Timestamp, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
 use mongodb::error::{Error, ErrorKind};
@@ -23,6 +23,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fault;
+use super::shared::Shared;
 use crate::store::{Batch, Position, Result, StoreError};
 
 /// Documents that are fetched at once.
@@ -43,6 +44,9 @@ pub trait Source: Send + Sync + 'static {
 
     /// For messages: `blocks`.
     fn name(&self) -> &'static str;
+
+    /// What the feeds have in common.
+    fn shared(&self) -> &Shared;
 
     /// The collection that is watched.
     fn collection(&self) -> Collection<RawDocumentBuf>;
@@ -227,7 +231,7 @@ impl<S: Source> Reader<S> {
     ) -> mongodb::error::Result<ChangeStream<ChangeStreamEvent<Document>>> {
         let pipeline = [
             doc! { "$match": { "operationType": { "$in": ["insert", "update", "replace"] } } },
-            doc! { "$project": { "_id": 1, "operationType": 1, "documentKey": 1 } },
+            doc! { "$project": { "_id": 1, "operationType": 1, "documentKey": 1, "clusterTime": 1 } },
         ];
         let collection = self.source.collection().clone_with_type::<Document>();
         collection.watch().pipeline(pipeline).max_await_time(self.wait).resume_after(after.cloned()).await
@@ -254,6 +258,7 @@ impl<S: Source> Reader<S> {
     async fn scan(&mut self, token: &ResumeToken, after: Option<ObjectId>) -> std::result::Result<(), Stopped> {
         let mut reached = Place { token: token.clone(), scanned: after };
         let failed = |error, place: &Place| Stopped::Failed(error, place.scanned.is_some().then(|| place.clone()));
+        self.source.shared().see_all_written().await.map_err(|e| failed(e, &reached))?;
         let mut ids = self.source.open().await.map_err(|e| failed(e, &reached))?;
         if let Some(after) = after
             && let Some(place) = ids.iter().position(|id| *id == after)
@@ -291,7 +296,10 @@ impl<S: Source> Reader<S> {
             let mut idle = 0;
             for news in batch {
                 match news {
-                    News::Event(id, token) => events.push((id, token)),
+                    News::Event(id, token, time) => {
+                        self.source.shared().clock.advance(time);
+                        events.push((id, token));
+                    }
                     News::Nothing => idle += 1,
                     News::Failed(error) => ending = Some(error),
                 }
@@ -348,7 +356,7 @@ impl<S: Source> Reader<S> {
 /// What a stream tells.
 enum News {
     /// A document was written.
-    Event(ObjectId, ResumeToken),
+    Event(ObjectId, ResumeToken, Option<Timestamp>),
     /// The server has nothing more for now.
     Nothing,
     /// The end.
@@ -363,7 +371,7 @@ async fn pump(mut stream: ChangeStream<ChangeStreamEvent<Document>>, told: mpsc:
             // The collection is gone, say: asking again would be answered at once.
             Ok(None) => News::Failed(Error::custom("the stream has ended")),
             Ok(Some(event)) => match event.document_key.as_ref().and_then(|key| key.get_object_id("_id").ok()) {
-                Some(id) => News::Event(id, event.id),
+                Some(id) => News::Event(id, event.id, event.cluster_time),
                 // Nobody's document: ours all have such an id.
                 None => continue,
             },

@@ -42,8 +42,8 @@ impl Shared {
             return Ok(Some(genesis.clone()));
         }
         let filter = doc! { "block.transactions.0.operation": "GENESIS" };
-        let found = self.blocks.find_one(filter).sort(doc! { "_id": 1 }).await.map_err(|e| fault::unavailable(&e))?;
-        let Some(document) = found else { return Ok(None) };
+        let find = self.blocks.find_one(filter).sort(doc! { "_id": 1 });
+        let Some(document) = self.one(find).await? else { return Ok(None) };
         let block = self.read_blocks(vec![document]).await?.pop().map(|(_, block)| block);
         Ok(block.map(|block| self.genesis.get_or_init(|| block).clone()))
     }
@@ -69,7 +69,7 @@ impl Shared {
     }
 
     async fn record(&self) -> Result<Option<Document>> {
-        self.ledger.find_one(doc! { "_id": RECORD }).await.map_err(|e| fault::unavailable(&e))
+        self.one(self.ledger.find_one(doc! { "_id": RECORD })).await
     }
 
     async fn recorded(&self) -> Result<Founding> {

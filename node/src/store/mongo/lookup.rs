@@ -16,7 +16,7 @@ use mongodb::bson::raw::{RawDocument, RawDocumentBuf, cstr};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::documents::{self, Assets};
-use super::shared::{Shared, all};
+use super::shared::Shared;
 use super::{fault, schema};
 use crate::store::database::StoreWork;
 use crate::store::{Counts, FoundAsset, Located, Occurrence, Result, StoreError, StoredBlock};
@@ -108,7 +108,7 @@ impl Shared {
         let find = self.blocks.find(blocks).projection(doc! { "_id": 1, "id": 1 }).sort(doc! { "_id": 1 });
         let mut seen = HashSet::new();
         let mut keys: Vec<(ObjectId, BlockId)> = Vec::new();
-        for document in all(find).await? {
+        for document in self.all(find).await? {
             match (documents::id_of(&document), documents::text_id(&document, "id")) {
                 // A Python node may have written a block twice.
                 (Ok(key), Ok(block)) if seen.insert(block) => keys.push((key, block)),
@@ -122,7 +122,7 @@ impl Shared {
         let unknown: Vec<ObjectId> = keys.iter().map(|(key, _)| *key).filter(|key| !picked.contains_key(key)).collect();
         if most >= WHOLE {
             for keys in unknown.chunks(8) {
-                let found = all(self.blocks.find(doc! { "_id": { "$in": keys } })).await?;
+                let found = self.all(self.blocks.find(doc! { "_id": { "$in": keys } })).await?;
                 picked.extend(self.read_blocks(found).await?.into_iter().map(|(key, block)| (key, pick(&block))));
             }
         } else if !unknown.is_empty() {
@@ -145,7 +145,7 @@ impl Shared {
         let kept = doc! { "$filter": { "input": "$block.transactions", "as": "tx", "cond": condition } };
         let pipeline =
             [doc! { "$match": { "_id": { "$in": keys } } }, doc! { "$project": { "block": { "transactions": kept } } }];
-        let found = all(self.blocks.aggregate(pipeline).with_type::<RawDocumentBuf>()).await?;
+        let found = self.all(self.blocks.aggregate(pipeline).with_type::<RawDocumentBuf>()).await?;
         let bodies = found.iter().flat_map(|document| documents::transactions(document));
         let assets = self.find_assets(documents::ids_with_assets(bodies)).await?;
         let mut picked = Vec::with_capacity(found.len());
@@ -164,7 +164,7 @@ impl Shared {
 
     /// Transactions of the backlog.
     async fn waiting_like(&self, filter: Document) -> Result<Vec<Arc<Transaction>>> {
-        let found = all(self.backlog.find(filter).projection(doc! { "_id": 1 })).await?;
+        let found = self.all(self.backlog.find(filter).projection(doc! { "_id": 1 })).await?;
         let ids: Vec<ObjectId> = found.iter().filter_map(|document| documents::id_of(document).ok()).collect();
         let mut known = Vec::with_capacity(ids.len());
         let mut unknown = Vec::new();
@@ -284,7 +284,7 @@ impl Shared {
         let find = self.assets.find(doc! { "$text": { "$search": query } });
         let find =
             find.projection(doc! { "data": 1, "id": 1, "score": &score }).sort(doc! { "score": score, "_id": 1 });
-        let documents = all(find).await?;
+        let documents = self.all(find).await?;
         let ids: Vec<TxId> = documents.iter().filter_map(|d| documents::text_id(d, "id").ok()).collect();
         let located = self.locate(&ids).await?;
         let valid: HashSet<TxId> = located
@@ -312,7 +312,7 @@ impl Shared {
         let filter = after.map_or_else(Document::new, |after| doc! { "_id": { "$gt": after } });
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let find = self.blocks.find(filter).projection(doc! { "_id": 1 }).sort(doc! { "_id": 1 }).limit(limit);
-        let keys: Vec<ObjectId> = all(find).await?.iter().filter_map(|d| documents::id_of(d).ok()).collect();
+        let keys: Vec<ObjectId> = self.all(find).await?.iter().filter_map(|d| documents::id_of(d).ok()).collect();
         let mut blocks = Vec::with_capacity(keys.len());
         for keys in keys.chunks(8) {
             blocks.extend(self.stored_blocks(keys).await?.into_iter().map(|(_, stored)| stored));
@@ -329,7 +329,7 @@ impl Shared {
             doc! { "$project": { "n": { "$size": "$block.transactions" } } },
             doc! { "$group": { "_id": Bson::Null, "n": { "$sum": "$n" } } },
         ];
-        let sums = all(self.blocks.aggregate(pipeline).with_type::<RawDocumentBuf>()).await?;
+        let sums = self.all(self.blocks.aggregate(pipeline).with_type::<RawDocumentBuf>()).await?;
         let sum = sums.first().map(|document| match document.get(cstr!("n")) {
             Ok(Some(n)) => n.as_i64().or_else(|| n.as_i32().map(i64::from)).unwrap_or_default(),
             _ => 0,

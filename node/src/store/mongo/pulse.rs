@@ -9,7 +9,7 @@ use mongodb::bson::raw::RawDocumentBuf;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::shared::{Shared, all};
+use super::shared::Shared;
 use super::{documents, fault};
 use crate::store::{Result, StoreError};
 
@@ -73,7 +73,7 @@ impl Shared {
         if difference > MUCH || idle && difference > 0 {
             let find = self.backlog.find(doc! {}).projection(doc! { "_id": 0, "id": 1 });
             let id = |document: &RawDocumentBuf| documents::text_id::<TxId>(document, "id").ok();
-            self.waiting.agree(all(find).await?.iter().filter_map(id));
+            self.waiting.agree(self.all(find).await?.iter().filter_map(id));
         }
         Ok(())
     }

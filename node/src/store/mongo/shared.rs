@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use futures_util::TryStreamExt;
 use ledger::block::Block;
 use ledger::election::BlockStatus;
 use ledger::ids::{BlockId, PublicKey};
@@ -15,6 +14,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::{Collection, Database};
 use parking_lot::Mutex;
 
+use super::causal::Clock;
 use super::documents::{self, Assets, Unreadable};
 use super::lease::Lease;
 use super::waiting::Waiting;
@@ -54,6 +54,8 @@ pub struct Shared {
     pub leases: Collection<Document>,
     /// This process's claim, once it was made.
     pub lease: OnceLock<Lease>,
+    /// What reads must see.
+    pub clock: Clock,
     /// Whose decisions count here.
     pub node: PublicKey,
     /// Who else reads and writes.
@@ -90,6 +92,7 @@ impl Shared {
             leases: database.collection(schema::LEASES),
             lease: OnceLock::new(),
             database,
+            clock: Clock::default(),
             node,
             compat: OnceLock::new(),
             genesis: OnceLock::new(),
@@ -149,7 +152,7 @@ impl Shared {
         if ids.is_empty() {
             return Ok(Assets::default());
         }
-        let found = all(self.assets.find(doc! { "id": { "$in": ids } })).await?;
+        let found = self.all(self.assets.find(doc! { "id": { "$in": ids } })).await?;
         Ok(Assets::new(found))
     }
 
@@ -167,7 +170,7 @@ impl Shared {
         let unknown: Vec<String> = unknown.map(ToString::to_string).collect();
         if !unknown.is_empty() {
             let filter = doc! { "node": self.node.to_string(), "block": { "$in": unknown } };
-            for document in all(self.decisions.find(filter)).await? {
+            for document in self.all(self.decisions.find(filter)).await? {
                 let (id, status) = decision(&document).map_err(|e| fault::damaged(&e))?;
                 self.decided.put(id, status, 1);
                 // Another process with this node's key may have recorded it.
@@ -183,24 +186,28 @@ impl Shared {
     /// Blocks that this node has not decided on, without the genesis block.
     pub async fn undecided(&self) -> Result<Vec<String>> {
         let mine = doc! { "node": self.node.to_string() };
-        let decided = all(self.decisions.find(mine).projection(doc! { "_id": 0, "block": 1 })).await?;
+        let decided = self.all(self.decisions.find(mine).projection(doc! { "_id": 0, "block": 1 })).await?;
         let block = |document: &RawDocumentBuf| document.get_str(cstr!("block")).map(str::to_owned);
         let decided: HashSet<String> = decided.iter().filter_map(|d| block(d).ok()).collect();
         let ids = self.blocks.find(doc! { "id": { "$gt": "" } }).projection(doc! { "_id": 0, "id": 1 });
-        let mut ids = ids.hint(mongodb::options::Hint::Name(schema::BLOCK_ID.to_owned())).await;
-        if ids.is_err() {
+        let ids = ids.hint(mongodb::options::Hint::Name(schema::BLOCK_ID.to_owned()));
+        let mut session = self.causal().await?;
+        let mut found = ids.session(&mut session).await;
+        if found.is_err() {
             // A ledger of 1.0.1 that nobody has added the index to.
-            ids = self.blocks.find(doc! {}).projection(doc! { "_id": 0, "id": 1 }).await;
+            let ids = self.blocks.find(doc! {}).projection(doc! { "_id": 0, "id": 1 });
+            found = ids.session(&mut session).await;
         }
-        let mut ids = ids.map_err(|e| fault::unavailable(&e))?;
+        let mut found = found.map_err(|e| fault::unavailable(&e))?;
         let mut undecided = Vec::new();
-        while let Some(document) = ids.try_next().await.map_err(|e| fault::unavailable(&e))? {
+        while let Some(document) = found.next(&mut session).await.transpose().map_err(|e| fault::unavailable(&e))? {
             let Ok(id) = document.get_str(cstr!("id")) else { continue };
             let genesis = id.parse().is_ok_and(|id| self.is_genesis(&id));
             if !genesis && !decided.contains(id) {
                 undecided.push(id.to_owned());
             }
         }
+        self.clock.advance(session.operation_time());
         Ok(undecided)
     }
 
@@ -218,13 +225,4 @@ fn decision(document: &RawDocument) -> documents::Result<(BlockId, BlockStatus)>
     let valid = valid.map_err(|_| Unreadable("a decision without `valid`".to_owned()))?;
     let status = if valid { BlockStatus::Valid } else { BlockStatus::Invalid };
     Ok((documents::text_id(document, "block")?, status))
-}
-
-/// All documents that a query gives.
-pub async fn all<Q>(query: Q) -> Result<Vec<RawDocumentBuf>>
-where
-    Q: IntoFuture<Output = mongodb::error::Result<mongodb::Cursor<RawDocumentBuf>>>,
-{
-    let cursor = query.await.map_err(|e| fault::unavailable(&e))?;
-    cursor.try_collect().await.map_err(|e| fault::unavailable(&e))
 }
