@@ -18,6 +18,8 @@ mod asked;
 mod codec;
 #[path = "mongo_faults/cut.rs"]
 mod cut;
+#[path = "mongo_faults/history.rs"]
+mod history;
 #[path = "mongo_faults/load.rs"]
 mod load;
 #[path = "mongo_faults/step_down.rs"]
