@@ -129,12 +129,14 @@ async fn a_feed_that_is_cut_off_for_longer_than_the_server_remembers_misses_noth
     let Some(world) = World::new().await else { return };
     let missing = world.write(0..3).await;
     let places = world.read(&world.near, None, missing).await;
+    let missing = world.write(3..6).await;
+    let places = world.read(&world.near, Some(&places), missing).await;
     world.proxy.step_down(NOT_WRITABLE_PRIMARY);
     for collection in ["backlog", "bigchain", "votes"] {
         world.proxy.fault("getMore", collection, 0, 1, Fault::CutAnswer);
     }
     until("the streams' end", async || world.proxy.all_happened()).await;
-    let missing = world.write(3..LOOK + 10).await;
+    let missing = world.write(6..LOOK + 10).await;
     world.beginnings();
     world.proxy.step_up();
     world.read(&world.near, Some(&places), missing).await;

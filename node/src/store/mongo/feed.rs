@@ -222,7 +222,7 @@ impl<S: Source> Reader<S> {
         {
             return stop;
         }
-        self.follow(stream).await
+        self.follow(stream, Place { token, scanned: None }).await
     }
 
     async fn watch(
@@ -282,15 +282,14 @@ impl<S: Source> Reader<S> {
         Ok(())
     }
 
-    async fn follow(&mut self, stream: ChangeStream<ChangeStreamEvent<Document>>) -> Stopped {
+    async fn follow(&mut self, stream: ChangeStream<ChangeStreamEvent<Document>>, mut reached: Place) -> Stopped {
         let (told, mut news) = mpsc::channel(FETCH);
         let _pump = AbortOnDropHandle::new(tokio::spawn(pump(stream, told)));
-        let mut reached: Option<Place> = None;
         loop {
             let mut events = Vec::new();
             let mut batch = Vec::new();
             if news.recv_many(&mut batch, FETCH).await == 0 {
-                return Stopped::Failed(StoreError::Unavailable("the stream was cut off".to_owned()), reached);
+                return Stopped::Failed(StoreError::Unavailable("the stream was cut off".to_owned()), Some(reached));
             }
             let mut ending = None;
             let mut idle = 0;
@@ -308,7 +307,7 @@ impl<S: Source> Reader<S> {
                 return stop;
             }
             if let Some(error) = ending {
-                return stopped(&error, reached);
+                return stopped(&error, Some(reached));
             }
             if idle > 0 {
                 self.idle.send_modify(|rounds| *rounds += idle);
@@ -322,13 +321,13 @@ impl<S: Source> Reader<S> {
     async fn pass_on(
         &mut self,
         events: Vec<(ObjectId, ResumeToken)>,
-        reached: &mut Option<Place>,
+        reached: &mut Place,
     ) -> std::result::Result<(), Stopped> {
         if events.is_empty() {
             return Ok(());
         }
         let ids: Vec<ObjectId> = events.iter().map(|(id, _)| *id).collect();
-        let found = self.source.fetch(&ids).await.map_err(|error| Stopped::Failed(error, reached.clone()))?;
+        let found = self.source.fetch(&ids).await.map_err(|error| Stopped::Failed(error, Some(reached.clone())))?;
         let mut found: HashMap<ObjectId, (u64, S::Item)> =
             found.into_iter().map(|(id, state, item)| (id, (state, item))).collect();
         for (id, token) in events {
@@ -338,7 +337,7 @@ impl<S: Source> Reader<S> {
             {
                 self.give(item, &place).await?;
             }
-            *reached = Some(place);
+            *reached = place;
         }
         if self.given.len() > 100 * FETCH {
             // Only what the stream may tell of again must be known, and that is recent.
