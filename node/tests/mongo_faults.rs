@@ -22,5 +22,7 @@ mod cut;
 mod history;
 #[path = "mongo_faults/load.rs"]
 mod load;
+#[path = "mongo_faults/quarantine.rs"]
+mod quarantine;
 #[path = "mongo_faults/step_down.rs"]
 mod step_down;

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`connect`] | from settings to a client |
 //! | [`schema`], [`founding`] | collections, indexes, the first block |
-//! | [`documents`], [`bson`] | what stands in them |
+//! | [`documents`], [`bson`], [`quarantine`] | what stands in them, and what does not read |
 //! | [`backlog`], [`intake`], [`blocks`], [`lookup`] | what is asked of them |
 //! | [`feed`] | what is new in them |
 //! | [`causal`] | what a read must see, whichever server answers |
@@ -29,6 +29,7 @@ pub mod intake;
 pub mod lease;
 pub mod lookup;
 pub mod pulse;
+pub mod quarantine;
 pub mod replicas;
 pub mod schema;
 pub mod shared;

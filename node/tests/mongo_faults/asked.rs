@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bigchaindb::app::wall_clock;
+use bigchaindb::pipeline::Tuning;
 use bigchaindb::store::mongo::{Compat, MongoStore};
 use bigchaindb::store::{BacklogEntry, Store as _};
 use ledger::ids::PublicKey;
@@ -148,8 +150,8 @@ async fn commands_for(world: &World, store: &MongoStore, transactions: &[Arc<Tra
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_block_takes_queries_by_the_block_not_by_the_transaction() {
     const TRANSACTIONS: i64 = 1000;
-    let waiting = std::time::Duration::from_secs(5);
-    let Some(world) = World::with(Some(Compat::Rust), |tuning| tuning.block_wait = waiting).await else { return };
+    let patient = |tuning: &mut Tuning| tuning.block_wait = Duration::from_secs(5);
+    let Some(world) = World::with(Some(Compat::Rust), patient).await else { return };
     let store = world.store().await;
     let creates: Vec<_> = (0..TRANSACTIONS).map(|n| Arc::new(create(&owner(), n))).collect();
     let transfers: Vec<_> = creates.iter().map(|asset| Arc::new(transfer(asset, 0))).collect();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bigchaindb::app::NodeSettings;
 use bigchaindb::app::database::DatabaseSettings;
 use bigchaindb::pipeline::Tuning;
 use bigchaindb::store::mongo::{Compat, MongoStore, Options};
@@ -31,6 +32,7 @@ pub struct World {
     pub proxy: Proxy,
     pub node: Running,
     compat: Option<Compat>,
+    change: fn(&mut Tuning),
     /// How often each transaction was announced on the stream of valid ones.
     announced: Arc<Mutex<HashMap<String, usize>>>,
     _subscriber: AbortOnDropHandle<()>,
@@ -43,25 +45,24 @@ impl World {
     }
 
     /// With other settings.
-    pub async fn with(compat: Option<Compat>, change: impl FnOnce(&mut Tuning)) -> Option<Self> {
+    pub async fn with(compat: Option<Compat>, change: fn(&mut Tuning)) -> Option<Self> {
         let server = Mongod::start(&[])?;
         let proxy = Proxy::start(server.port()).await;
-        let connection = proxy.before(server.connection(PATIENCE, 5));
-        let mut settings = settings(connection, 0, 1);
-        if let DatabaseSettings::MongoDb { compat: configured, .. } = &mut settings.database {
-            *configured = compat;
-        }
-        change(&mut settings.tuning);
-        let node = Running::start(settings).await;
+        let node = Running::start(of(&server, &proxy, compat, change)).await;
         let announced = Arc::default();
         let _subscriber = subscribe(&node, &announced).await;
-        Some(Self { server, proxy, node, compat, announced, _subscriber })
+        Some(Self { server, proxy, node, compat, change, announced, _subscriber })
     }
 
     /// The same database past the proxy, for what other nodes would write.
     pub async fn store(&self) -> MongoStore {
         let options = Options { node: key(0).public_key(), compat: self.compat, wait: Duration::from_millis(100) };
         MongoStore::open(self.server.database().await, options).await.unwrap()
+    }
+
+    /// To start the same node again.
+    pub fn settings(&self) -> NodeSettings {
+        of(&self.server, &self.proxy, self.compat, self.change)
     }
 
     /// What stands in a collection, asked of the server itself.
@@ -96,6 +97,14 @@ impl World {
         }
         until("a ready node", async || client.get("/readyz").await.status == 200).await;
     }
+}
+
+fn of(server: &Mongod, proxy: &Proxy, compat: Option<Compat>, change: fn(&mut Tuning)) -> NodeSettings {
+    let connection = Box::new(proxy.before(server.connection(PATIENCE, 5)));
+    let mut settings = settings(connection.as_ref().clone(), 0, 1);
+    settings.database = DatabaseSettings::MongoDb { connection, compat };
+    change(&mut settings.tuning);
+    settings
 }
 
 async fn subscribe(node: &Running, announced: &Arc<Mutex<HashMap<String, usize>>>) -> AbortOnDropHandle<()> {

@@ -75,6 +75,21 @@ impl Message {
         Ok(Some(Self { id: i32_at(&header, 4)?, answers: i32_at(&header, 8)?, code: i32_at(&header, 12)?, payload }))
     }
 
+    /// A command that asks for an answer.
+    pub fn request(command: &Document) -> Self {
+        // No flags, and the kind of the only section.
+        let payload = [vec![0; 5], bson::serialize_to_vec(command).unwrap()].concat();
+        Self { id: 1, answers: 0, code: OP_MSG, payload }
+    }
+
+    /// With a further section, of documents that nobody checks.
+    pub fn with(mut self, name: &str, documents: &[Vec<u8>]) -> Self {
+        let documents = documents.concat();
+        let length = i32::try_from(4 + name.len() + 1 + documents.len()).unwrap();
+        self.payload.extend([&[1][..], &length.to_le_bytes(), name.as_bytes(), b"\0", &documents].concat());
+        self
+    }
+
     /// The frame's bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let length = i32::try_from(self.payload.len() + HEADER).unwrap();
@@ -161,9 +176,7 @@ impl Message {
 
     /// The same request with another command, and one answer to it.
     pub fn instead(&self, command: &Document) -> Self {
-        // No flags, and the kind of the only section.
-        let payload = [vec![0; 5], bson::serialize_to_vec(command).unwrap()].concat();
-        Self { payload, code: OP_MSG, ..self.clone() }
+        Self { id: self.id, ..Self::request(command) }
     }
 
     /// The command's name: its first member.

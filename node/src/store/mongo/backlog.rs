@@ -103,7 +103,7 @@ impl Shared {
         for document in found {
             match self.read_entry(document, known) {
                 Ok(entry) => entries.push(entry),
-                Err(reason) => self.quarantine(schema::BACKLOG, document, &reason),
+                Err(reason) => self.quarantine.put(schema::BACKLOG, document, &reason),
             }
         }
         entries
@@ -152,9 +152,14 @@ impl Shared {
 
     /// Ids of documents whose entries were assigned before a time, oldest first. `None`: all.
     pub async fn assigned_before(&self, time: Option<u64>, limit: usize) -> Result<Vec<ObjectId>> {
-        let filter = time.map_or_else(Document::new, |time| {
+        let mut filter = time.map_or_else(Document::new, |time| {
             doc! { "assignment_timestamp": { "$lt": documents::seconds(time) } }
         });
+        let unreadable = self.quarantine.ids();
+        if !unreadable.is_empty() {
+            // They stay where they are; as many as the limit would hide all others.
+            filter.insert("_id", doc! { "$nin": unreadable });
+        }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let find = self.backlog.find(filter).projection(doc! { "_id": 1 });
         let find = find.sort(doc! { "assignment_timestamp": 1, "_id": 1 }).limit(limit);

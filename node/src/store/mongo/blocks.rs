@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use ledger::block::Block;
+use ledger::crypto::Uncached;
 use ledger::election::BlockStatus;
 use ledger::ids::{BlockId, PublicKey, TxId};
 use ledger::vote::Vote;
@@ -143,17 +144,19 @@ impl Shared {
             match read {
                 Ok((id, Some(vote))) => votes.push((id, vote)),
                 Ok((_, None)) => {}
-                Err(reason) => self.quarantine(schema::VOTES, document, &reason),
+                Err(reason) => self.quarantine.put(schema::VOTES, document, &reason),
             }
         }
         votes
     }
 
-    /// The end of a node's chain of votes: of its newest ones, the one that no other names as its predecessor.
+    /// The end of a node's chain of votes: of its newest ones, the one that no other names as its predecessor. What others
+    /// wrote in its name is none.
     pub async fn last_vote(&self, node: &PublicKey) -> Result<Option<Vote>> {
         let find = self.votes.find(doc! { "node_pubkey": node.to_string() }).sort(doc! { "_id": -1 });
         let found = self.read_votes(&self.all(find.limit(LAST_VOTES)).await?);
-        let votes: Vec<Vote> = found.iter().filter_map(|(_, vote)| Vote::from_bytes(&vote.bytes)).collect();
+        let votes = found.iter().filter_map(|(_, vote)| Vote::from_bytes(&vote.bytes));
+        let votes: Vec<Vote> = votes.filter(|vote| vote.signature_valid(&Uncached)).collect();
         let previous: HashSet<BlockId> = votes.iter().map(|vote| vote.previous_block).collect();
         let ends = votes.iter().filter(|vote| !previous.contains(&vote.voting_for_block));
         // Of equal ones the newest document's, which is the first.

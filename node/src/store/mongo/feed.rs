@@ -230,7 +230,11 @@ impl<S: Source> Reader<S> {
         after: Option<&ResumeToken>,
     ) -> mongodb::error::Result<ChangeStream<ChangeStreamEvent<Document>>> {
         let pipeline = [
-            doc! { "$match": { "operationType": { "$in": ["insert", "update", "replace"] } } },
+            // Nobody's documents have other keys, and a text that is none would break the stream each time.
+            doc! { "$match": {
+                "operationType": { "$in": ["insert", "update", "replace"] },
+                "documentKey._id": { "$type": "objectId" },
+            } },
             doc! { "$project": { "_id": 1, "operationType": 1, "documentKey": 1, "clusterTime": 1 } },
         ];
         let collection = self.source.collection().clone_with_type::<Document>();

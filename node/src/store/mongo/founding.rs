@@ -41,10 +41,14 @@ impl Shared {
         if let Some(genesis) = self.genesis.get() {
             return Ok(Some(genesis.clone()));
         }
-        let filter = doc! { "block.transactions.0.operation": "GENESIS" };
-        let find = self.blocks.find_one(filter).sort(doc! { "_id": 1 });
-        let Some(document) = self.one(find).await? else { return Ok(None) };
-        let block = self.read_blocks(vec![document]).await?.pop().map(|(_, block)| block);
+        let mut filter = doc! { "block.transactions.0.operation": "GENESIS" };
+        let record = self.record().await?.unwrap_or_default();
+        if let Ok(id) = record.get_document("genesis").and_then(|genesis| genesis.get_str("id")) {
+            filter.insert("id", id);
+        }
+        let found = self.all(self.blocks.find(filter).sort(doc! { "_id": 1 })).await?;
+        // The first that reads, whatever else claims to be one.
+        let block = self.read_blocks(found).await?.into_iter().next().map(|(_, block)| block);
         Ok(block.map(|block| self.genesis.get_or_init(|| block).clone()))
     }
 

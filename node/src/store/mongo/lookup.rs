@@ -113,7 +113,7 @@ impl Shared {
                 // A Python node may have written a block twice.
                 (Ok(key), Ok(block)) if seen.insert(block) => keys.push((key, block)),
                 (Ok(_), Ok(_)) => {}
-                (Err(reason), _) | (_, Err(reason)) => self.quarantine(schema::BLOCKS, &document, &reason),
+                (Err(reason), _) | (_, Err(reason)) => self.quarantine.put(schema::BLOCKS, &document, &reason),
             }
         }
         let pick = |block: &Block| block.transactions.iter().filter(|tx| test(tx)).cloned().collect::<Vec<_>>();
@@ -222,7 +222,7 @@ impl Shared {
         match documents::read_block_transaction(document, assets) {
             Ok(transaction) => Some(Arc::new(transaction)),
             Err(reason) => {
-                self.quarantine(schema::BLOCKS, document, &reason);
+                self.quarantine.put(schema::BLOCKS, document, &reason);
                 None
             }
         }
@@ -298,7 +298,7 @@ impl Shared {
             match (documents::text_id(document, "id"), documents::read_asset(document)) {
                 (Ok(id), Ok(data)) if valid.contains(&id) => found.push(FoundAsset { id, data }),
                 (Ok(_), Ok(_)) => {}
-                (Err(reason), _) | (_, Err(reason)) => self.quarantine(schema::ASSETS, document, &reason),
+                (Err(reason), _) | (_, Err(reason)) => self.quarantine.put(schema::ASSETS, document, &reason),
             }
             if limit > 0 && found.len() == limit {
                 break;

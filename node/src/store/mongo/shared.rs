@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use super::causal::Clock;
 use super::documents::{self, Assets, Unreadable};
 use super::lease::Lease;
+use super::quarantine::Quarantine;
 use super::waiting::Waiting;
 use super::{Compat, fault, schema};
 use crate::store::Result;
@@ -74,6 +75,8 @@ pub struct Shared {
     pub decided: Recent<BlockId, BlockStatus>,
     /// Blocks that this process has met and this node has not decided on.
     pub open_blocks: Mutex<HashSet<BlockId>>,
+    /// Documents that do not read.
+    pub quarantine: Quarantine,
     /// Whoever wants to know how long things take.
     pub observer: OnceLock<Arc<dyn Observer>>,
 }
@@ -102,6 +105,7 @@ impl Shared {
             recent_blocks: Recent::new(BLOCKS),
             decided: Recent::new(DECIDED),
             open_blocks: Mutex::new(HashSet::new()),
+            quarantine: Quarantine::default(),
             observer: OnceLock::new(),
         }
     }
@@ -131,7 +135,7 @@ impl Shared {
                         block
                     }
                     Err(reason) => {
-                        self.quarantine(schema::BLOCKS, document, &reason);
+                        self.quarantine.put(schema::BLOCKS, document, &reason);
                         continue;
                     }
                 },
@@ -154,12 +158,6 @@ impl Shared {
         }
         let found = self.all(self.assets.find(doc! { "id": { "$in": ids } })).await?;
         Ok(Assets::new(found))
-    }
-
-    /// A document that does not read never stops the node: it is reported and passed over.
-    pub fn quarantine(&self, collection: &str, document: &RawDocument, reason: &Unreadable) {
-        let id = documents::id_of(document).map(|id| id.to_hex()).unwrap_or_default();
-        tracing::error!(collection, document = id, %reason, "a document does not read and is passed over");
     }
 
     /// How blocks stand for this node, for ids that exist.
