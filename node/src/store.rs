@@ -204,6 +204,12 @@ pub trait Store: Send + Sync + 'static {
 
     // Blocks
 
+    /// How many of these transactions, from the first on, one block can hold; 0: not even the first. May take some time for
+    /// megabytes of them.
+    fn fitting(&self, transactions: &[Arc<Transaction>]) -> usize {
+        transactions.len()
+    }
+
     /// Writes a block and takes its transactions out of the backlog. A block with that id is left as it is.
     async fn write_block(&self, block: Arc<Block>) -> Result<()>;
 

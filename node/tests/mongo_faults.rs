@@ -20,6 +20,8 @@ mod codec;
 mod cut;
 #[path = "mongo_faults/history.rs"]
 mod history;
+#[path = "mongo_faults/large.rs"]
+mod large;
 #[path = "mongo_faults/load.rs"]
 mod load;
 #[path = "mongo_faults/quarantine.rs"]

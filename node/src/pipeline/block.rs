@@ -146,15 +146,20 @@ impl Stage {
             patiently("delete from the backlog", stop, || store.delete_backlog(&done)).await?;
         }
         if !rejections.is_empty() {
-            for rejection in &rejections {
-                tracing::info!(transaction = %rejection.transaction_id, reason = rejection.message, "rejected");
-                self.context.metrics.rejected(&rejection.class);
-            }
-            patiently("reject", stop, || store.reject(rejections.clone())).await?;
+            self.reject(rejections, stop).await?;
         }
         let room = WAITING_LIMIT.saturating_sub(self.waiting.len());
         self.waiting.extend(wait.into_iter().take(room));
         Ok(packed)
+    }
+
+    async fn reject(&self, rejections: Vec<Rejection>, stop: &watch::Receiver<bool>) -> Result<()> {
+        for rejection in &rejections {
+            tracing::info!(transaction = %rejection.transaction_id, reason = rejection.message, "rejected");
+            self.context.metrics.rejected(&rejection.class);
+        }
+        let store = self.context.chain.store();
+        patiently("reject", stop, || store.reject(rejections.clone())).await
     }
 
     /// An assignment is a lease: one that is older than half the delay is renewed before it is used, so that two nodes
@@ -206,7 +211,11 @@ impl Stage {
     async fn write(&mut self, mut transactions: Vec<Arc<Transaction>>, stop: &watch::Receiver<bool>) -> Result<()> {
         let chain = &self.context.chain;
         while !transactions.is_empty() {
-            let rest = split_off_beyond(&mut transactions, self.context.tuning.block_bytes);
+            let rest = self.split_off_beyond(&mut transactions).await?;
+            if transactions.is_empty() {
+                transactions = self.refuse_first(rest, stop).await?;
+                continue;
+            }
             let block = self.sign(transactions, stop).await?;
             let (id, n) = (block.id, block.transactions.len());
             self.written = Some(Instant::now());
@@ -219,6 +228,32 @@ impl Stage {
             transactions = rest;
         }
         Ok(())
+    }
+
+    /// Cuts a list where one block is full and returns the rest; all of it: not even the first fits into a block.
+    async fn split_off_beyond(&self, transactions: &mut Vec<Arc<Transaction>>) -> Result<Vec<Arc<Transaction>>> {
+        let (store, packed) = (self.context.chain.store().clone(), transactions.clone());
+        let fitting = tokio::task::spawn_blocking(move || store.fitting(&packed)).await;
+        let fitting = fitting.map_err(|e| StoreError::Unavailable(format!("measuring was cut off: {e}")))?;
+        let mut rest = transactions.split_off(fitting);
+        rest.splice(0..0, split_off_beyond(transactions, self.context.tuning.block_bytes));
+        Ok(rest)
+    }
+
+    /// Drops a transaction that no block of this database can hold (one of another node, whose admission let it in).
+    async fn refuse_first(
+        &self,
+        mut transactions: Vec<Arc<Transaction>>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Vec<Arc<Transaction>>> {
+        let rest = transactions.split_off(1);
+        let mut sorted = Sorted::default();
+        for tx in transactions {
+            let text = format!("The transaction has {} bytes and fits into no block.", tx.bytes().len());
+            sorted.refuse(tx.id(), &Invalid::Admission(text), self.context.chain.now());
+        }
+        self.reject(sorted.rejections, stop).await?;
+        Ok(rest)
     }
 
     /// Signs a block with an id that is new: the same transactions again (after an invalid block, within one second)

@@ -307,6 +307,10 @@ impl Store for MongoStore {
         self.shared.waiting.amount().bytes
     }
 
+    fn fitting(&self, transactions: &[Arc<Transaction>]) -> usize {
+        documents::fitting(transactions)
+    }
+
     async fn write_block(&self, block: Arc<Block>) -> Result<()> {
         self.shared.may_write()?;
         self.shared.write_block(block).await

@@ -72,6 +72,33 @@ fn array(elements: &[Value<'_>]) -> Result<RawArrayBuf> {
     Ok(array)
 }
 
+/// Bytes of [`document`] for a byte of an object's canonical JSON, at most: a digit in a list and its comma are a type, an
+/// index of up to eight digits, a NUL and four bytes.
+pub const WORST: usize = 7;
+
+/// Bytes of [`document`].
+pub fn size(object: &Object<'_>) -> usize {
+    // A length and a NUL around members of a type, a key and a NUL each.
+    let members = object.iter().map(|(key, value)| 1 + key.len() + 1 + size_of(value));
+    4 + members.sum::<usize>() + 1
+}
+
+fn size_of(value: &Value<'_>) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::Int(Int::Small(number)) if i32::try_from(*number).is_ok() => 4,
+        Value::Int(_) | Value::Float(_) => 8,
+        Value::String(text) => 4 + text.len() + 1,
+        Value::Array(elements) => {
+            let digits = |n: usize| n.checked_ilog10().map_or(1, |log| log as usize + 1);
+            let elements = elements.iter().enumerate().map(|(n, element)| 1 + digits(n) + 1 + size_of(element));
+            4 + elements.sum::<usize>() + 1
+        }
+        Value::Object(object) => size(object),
+    }
+}
+
 fn too_large(digits: &str) -> NoCounterpart {
     NoCounterpart(format!("the number {digits:.40} does not fit 64 bits"))
 }
@@ -136,6 +163,26 @@ mod tests {
             let document = document(&before).unwrap();
             let after = Value::Object(object(&document).unwrap());
             assert_eq!(after.to_canonical(), Value::Object(before).to_canonical());
+        }
+    }
+
+    #[test]
+    fn sizes_are_those_of_what_is_written() {
+        let numbers = |element: &str, n: usize| format!("{{\"\":[{}{element}]}}", format!("{element},").repeat(n));
+        let nested = format!("{{\"a\":{}{}}}", "[".repeat(90), "]".repeat(90));
+        let mut texts = vec![
+            r#"{"a":1,"b":-1.5,"c":[null,true,"❤",{"d":[]},9223372036854775807,2147483648,-2147483648,1.0]}"#
+                .to_owned(),
+            r#"{}"#.to_owned(),
+            nested,
+        ];
+        let elements = ["1", "-1", "[]", "{}", "\"\"", "null", "true", "1.0", "[[]]", "[1]", "{\"\":1}", "{\"\":[]}"];
+        texts.extend(elements.iter().flat_map(|element| [numbers(element, 0), numbers(element, 200_000)]));
+        for text in texts {
+            let Value::Object(object) = ledger::json::parse(text.as_bytes()).unwrap() else { unreachable!() };
+            let written = document(&object).unwrap().as_bytes().len();
+            assert_eq!(size(&object), written, "{text:.80}");
+            assert!(written <= WORST * text.len(), "{text:.80}: {written} bytes of {}", text.len());
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `votes` | the vote |
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ledger::block::Block;
@@ -152,6 +153,47 @@ pub fn block(id: ObjectId, block: &Block) -> Result<(RawDocumentBuf, Vec<RawDocu
     Ok((document, assets))
 }
 
+/// A block's document without its transactions, bytes at most: some hundred voters.
+const HEADER: usize = 64 << 10;
+
+/// What a server takes as one document, bytes (`maxBsonObjectSize`, the same since MongoDB 1.8).
+const DOCUMENT: usize = 16 << 20;
+
+/// Type, index and NUL of a transaction in its block.
+const ELEMENT: usize = 16;
+
+/// How many of these transactions, from the first on, the document of one block can hold.
+pub fn fitting(transactions: &[Arc<Transaction>]) -> usize {
+    fitting_into(transactions, DOCUMENT - HEADER)
+}
+
+fn fitting_into(transactions: &[Arc<Transaction>], room: usize) -> usize {
+    let most = transactions.iter().map(|tx| bson::WORST * tx.bytes().len() + ELEMENT);
+    if most.sum::<usize>() <= room {
+        return transactions.len();
+    }
+    let mut bytes = 0;
+    let beyond = transactions.iter().position(|tx| {
+        bytes += ELEMENT + size_in_block(tx);
+        bytes > room
+    });
+    beyond.unwrap_or(transactions.len())
+}
+
+/// Bytes of a transaction in its block, where its asset may not stand.
+fn size_in_block(transaction: &Transaction) -> usize {
+    match json::parse(transaction.bytes()) {
+        Ok(Value::Object(mut members)) => {
+            if transaction.operation() != Operation::Transfer {
+                members.remove("asset");
+            }
+            bson::size(&members)
+        }
+        // A transaction's bytes are canonical JSON of an object.
+        _ => bson::WORST * transaction.bytes().len(),
+    }
+}
+
 /// The block of a document of `bigchain`, with its assets put back.
 pub fn read_block(document: &RawDocument, assets: &Assets) -> Result<Block> {
     let mut members = bson::object(document)?;
@@ -250,7 +292,45 @@ pub fn text_id<T: std::str::FromStr>(document: &RawDocument, key: &str) -> Resul
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failing test may panic")]
 mod tests {
+    use ledger::build::{self, Recipient};
+    use ledger::crypto::PrivateKey;
+
     use super::*;
+
+    /// A CREATE with this asset and metadata.
+    fn create(asset: &str, metadata: &str) -> Arc<Transaction> {
+        let key = PrivateKey::from_seed(&[7; 32]);
+        let me = key.public_key();
+        let [asset, metadata] = [asset, metadata].map(|text| json::parse(text.as_bytes()).unwrap());
+        let to = [Recipient { public_keys: vec![me], amount: 1 }];
+        let unsigned = build::create(&[me], &to, Some(asset), Some(metadata)).unwrap();
+        Arc::new(Transaction::from_value(&build::sign(&unsigned, &[key]).unwrap()).unwrap())
+    }
+
+    /// A digit and a comma take twelve bytes in a document, a text as many as in JSON, an asset none.
+    #[test]
+    fn as_many_transactions_as_a_document_holds_fit_into_a_block() {
+        let (text, numbers) = ("x".repeat(5000), "1,".repeat(2500));
+        let metadata = [format!(r#"{{"n":"{text}"}}"#), format!(r#"{{"n":[{numbers}1]}}"#), r#"{"n":1}"#.to_owned()];
+        let assets = [r#"{"n":1}"#.to_owned(), format!(r#"{{"n":"{text}"}}"#)];
+        let kinds: Vec<_> =
+            metadata.iter().flat_map(|metadata| assets.iter().map(|asset| create(asset, metadata))).collect();
+        for (kind, room) in (0..kinds.len()).flat_map(|kind| [200, 7_000, 50_000].map(|room| (kind, room))) {
+            let transactions: Vec<_> = kinds.iter().cycle().skip(kind).take(100).cloned().collect();
+            let fitting = fitting_into(&transactions, room);
+            let written = |n: usize| {
+                let key = PrivateKey::from_seed(&[1; 32]);
+                let block = Block::create(transactions[..n].to_vec(), &[key.public_key()], 1_500_000_000, &key);
+                super::block(ObjectId::new(), &block).unwrap().0.as_bytes().len()
+            };
+            let empty = written(0);
+            assert!(written(fitting) - empty <= room, "{fitting} do not fit into {room}");
+            assert!(
+                written(fitting + 1) - empty + (fitting + 1) * ELEMENT > room,
+                "more than {fitting} fit into {room}"
+            );
+        }
+    }
 
     #[test]
     fn links_are_written_in_the_order_of_1_0_1() {
