@@ -1,17 +1,18 @@
 //! Connecting to MongoDB: who is let in, who is refused, and how that is told.
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+mod logs;
 mod mongod;
 #[path = "mongo_connect/pki.rs"]
 mod pki;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bigchaindb::secret::Secret;
 use bigchaindb::store::StoreError;
 use bigchaindb::store::mongo::connect::{Connected, Connection, Login, Server, TlsFiles, connect, recheck};
+use logs::Lines;
 use mongod::{Mongod, REPLICA_SET};
 use mongodb::bson::{Document, doc};
 use pki::Pki;
@@ -359,28 +360,10 @@ fn free_port() -> (TcpSocket, u16) {
     (socket, port)
 }
 
-/// Collects log lines.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn nobody_listening_is_tried_as_often_as_configured() {
     let (_reserved, port) = free_port();
-    let lines = Lines::default();
-    let writer = lines.clone();
-    // For the whole program: other tests log at the same time, and lines are told apart by the port.
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let lines = Lines::collect();
     let connection = Connection {
         server: Server::Host {
             host: "127.0.0.1".to_owned(),
@@ -399,11 +382,9 @@ async fn nobody_listening_is_tried_as_often_as_configured() {
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     let gave_up = format!("gave up connecting to 127.0.0.1:{port} after 3 attempt(s) of 50 ms: 127.0.0.1:{port}: ");
     check_text(&error.to_string(), &[&gave_up, "refused"]);
-    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let place = format!("Connection to 127.0.0.1:{port} ");
-    let attempts: Vec<&str> = log.lines().filter(|line| line.contains(&place)).collect();
-    assert_eq!(attempts.len(), 3, "{log}");
-    for (number, line) in attempts.into_iter().enumerate() {
+    let attempts = lines.with(&[&format!("Connection to 127.0.0.1:{port} ")]);
+    assert_eq!(attempts.len(), 3, "{attempts:?}");
+    for (number, line) in attempts.iter().enumerate() {
         let text = format!("Attempt {}/3. Connection to 127.0.0.1:{port} failed after 50ms.", number + 1);
         check_text(line, &[&text, "refused"]);
     }

@@ -2,6 +2,8 @@
 //! what is asked.
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+#[path = "logs/mod.rs"]
+mod logs;
 #[path = "mongod/mod.rs"]
 mod mongod;
 #[path = "http/rig.rs"]

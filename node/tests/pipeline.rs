@@ -1,6 +1,10 @@
 //! The pipelines over a real store: what becomes of transactions, good and bad.
 #![allow(clippy::unwrap_used)] // a test that cannot go on ends
 
+#[path = "pipeline/inputs.rs"]
+mod inputs;
+#[path = "logs/mod.rs"]
+mod logs;
 #[path = "pipeline/rig.rs"]
 mod rig;
 

@@ -14,41 +14,11 @@ use ledger::vote::Vote;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{self, Bson, DateTime, Document, doc};
-use parking_lot::Mutex;
 
 use crate::load::World;
+use crate::logs::Lines;
 use crate::rig::{Client, create, owner, until};
 use crate::whole::{Running, key, list, status};
-
-/// Log lines of the whole program.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn collect() -> Self {
-        let lines = Self::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
-        tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
-        lines
-    }
-
-    /// How many lines name a document.
-    fn naming(&self, id: ObjectId) -> usize {
-        let text = String::from_utf8_lossy(&self.0.lock()).into_owned();
-        text.lines().filter(|line| line.contains(&id.to_hex())).count()
-    }
-}
 
 fn document(raw: &RawDocumentBuf) -> Document {
     bson::deserialize_from_slice(raw.as_bytes()).unwrap()
@@ -200,7 +170,7 @@ async fn documents_that_do_not_read_are_reported_once_and_change_nothing() {
     let cast: u64 = votes[0]["vote"]["timestamp"].as_str().unwrap().parse().unwrap();
     assert!(cast <= seconds, "a forged vote has moved the node's clock to {cast}");
     for id in reported {
-        let times = lines.naming(id);
+        let times = lines.with(&[&id.to_hex()]).len();
         // Once by each of the two processes.
         assert!((1..=2).contains(&times), "{id} was reported {times} times");
     }

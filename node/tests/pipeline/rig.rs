@@ -139,19 +139,26 @@ impl Rig {
 
     /// Waits until this transaction is rejected; gives the class and the message.
     pub async fn until_rejected(&self, tx: &Transaction) -> (String, String) {
-        let mut tick = tokio::time::interval(Duration::from_millis(5));
-        let rejected = async {
-            loop {
-                tick.tick().await;
-                if let Some(rejection) = self.store.rejection(&tx.id()).await.unwrap() {
-                    return (rejection.class, rejection.message);
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, rejected)
-            .await
-            .unwrap_or_else(|_| panic!("{} was not rejected in time", tx.id()))
+        let mut rejection = None;
+        until(&format!("a rejection of {}", tx.id()), async || {
+            rejection = self.store.rejection(&tx.id()).await.unwrap();
+            rejection.is_some()
+        })
+        .await;
+        let rejection = rejection.unwrap();
+        (rejection.class, rejection.message)
     }
+}
+
+/// Asks again and again until the answer is yes.
+pub async fn until(what: &str, mut yes: impl AsyncFnMut() -> bool) {
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    let asking = async {
+        while !yes().await {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asking).await.unwrap_or_else(|_| panic!("{what}: not in time"));
 }
 
 fn finish(unsigned: json::Value<'_>, signer: &PrivateKey) -> Arc<Transaction> {
