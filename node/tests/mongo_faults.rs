@@ -6,11 +6,12 @@
 mod logs;
 #[path = "mongod/mod.rs"]
 mod mongod;
+#[path = "federation/nodes.rs"]
+#[allow(dead_code)] // Shared with the tests of a federation, which use all of it.
+mod nodes;
 #[path = "http/rig.rs"]
 #[allow(dead_code)] // Shared with the tests of the HTTP API, which use all of it.
 mod rig;
-#[path = "whole/mod.rs"]
-mod whole;
 #[path = "wire/mod.rs"]
 mod wire;
 

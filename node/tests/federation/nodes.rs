@@ -10,6 +10,7 @@ use bigchaindb::app::{self, NodeSettings};
 use bigchaindb::config::keyring::Keyring;
 use bigchaindb::pipeline::Tuning;
 use bigchaindb::store::Amount;
+use bigchaindb::store::mongo::connect::Connection;
 use bigchaindb::web::Limits;
 use bigchaindb::ws::StreamLimits;
 use futures_util::StreamExt;
@@ -34,7 +35,7 @@ pub fn key(n: u8) -> PrivateKey {
 
 pub struct Running {
     pub api: SocketAddr,
-    stream: SocketAddr,
+    pub stream: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<anyhow::Result<()>>,
 }
@@ -51,16 +52,21 @@ pub async fn start(server: &Mongod, n: u8) -> Running {
 /// A node that knows others, from a file maybe.
 pub async fn start_with(server: &Mongod, n: u8, keyring: Keyring, keyring_file: Option<PathBuf>) -> Running {
     let connection = server.connection(Duration::from_secs(5), 3);
+    Running::start(NodeSettings { keyring_file, ..settings(connection, n, keyring) }).await
+}
+
+/// What a node is started with, quicker than usual.
+pub fn settings(connection: Connection, n: u8, keyring: Keyring) -> NodeSettings {
     let tuning = Tuning {
         block_wait: Duration::from_millis(5),
         reassign_delay: Duration::from_secs(2),
         stale_interval: Duration::from_millis(200),
         ..Tuning::default()
     };
-    let settings = NodeSettings {
+    NodeSettings {
         database: DatabaseSettings::MongoDb { connection: Box::new(connection), compat: None },
         keyring,
-        keyring_file,
+        keyring_file: None,
         key: Arc::new(key(n)),
         rules: None,
         initialise: true,
@@ -72,17 +78,20 @@ pub async fn start_with(server: &Mongod, n: u8, keyring: Keyring, keyring_file: 
         stream_limits: StreamLimits::default(),
         tuning,
         backlog_limit: Amount { transactions: 10_000, bytes: 64 << 20 },
-    };
-    let node = app::start(settings).await.unwrap();
-    let (api, stream) = (node.api, node.stream);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(node.run_until(async {
-        let _ = stopped.await;
-    }));
-    Running { api, stream, stop, serving }
+    }
 }
 
 impl Running {
+    pub async fn start(settings: NodeSettings) -> Self {
+        let node = app::start(settings).await.unwrap();
+        let (api, stream) = (node.api, node.stream);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(node.run_until(async {
+            let _ = stopped.await;
+        }));
+        Self { api, stream, stop, serving }
+    }
+
     pub async fn stop(self) {
         let _ = self.stop.send(());
         self.serving.await.unwrap().unwrap();

@@ -15,7 +15,7 @@ const WRITES: [(&str, &str); 5] = [
 
 /// `times` of the driver's tries in a row fail; it tries twice by itself, further tries are the node's matter.
 async fn check(fault: Fault, times: &[usize]) {
-    let Some(world) = World::new().await else { return };
+    let Some(mut world) = World::new().await else { return };
     let load = Load::start(&world.node, 8).await;
     load.goes_on(50).await;
     for times in times {

@@ -14,8 +14,8 @@ use ledger::transaction::Transaction;
 use ledger::vote::Vote;
 
 use crate::mongod::Mongod;
+use crate::nodes::key;
 use crate::rig::{create, owner, soon, until};
-use crate::whole::key;
 use crate::wire::proxy::{Fault, NOT_WRITABLE_PRIMARY, Proxy};
 
 /// Documents after which the server looks whether its history is longer than it should be.

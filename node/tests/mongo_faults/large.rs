@@ -14,8 +14,8 @@ use mongodb::bson::doc;
 use mongodb::bson::raw::RawDocumentBuf;
 
 use crate::load::World;
+use crate::nodes::status;
 use crate::rig::{owner, until};
-use crate::whole::status;
 
 /// What a document may have, bytes.
 const DOCUMENT: usize = 16 << 20;

@@ -7,20 +7,17 @@ use std::time::Duration;
 
 use bigchaindb::app::NodeSettings;
 use bigchaindb::app::database::DatabaseSettings;
+use bigchaindb::config::keyring::Keyring;
 use bigchaindb::pipeline::Tuning;
 use bigchaindb::store::mongo::{Compat, MongoStore, Options};
-use bigchaindb::ws;
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
 use ledger::transaction::Transaction;
 use mongodb::bson::{Document, doc};
-use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::mongod::Mongod;
+use crate::nodes::{Running, Subscription, key, settings, status};
 use crate::rig::{Client, create, owner, until};
-use crate::whole::{Running, key, settings, status};
 use crate::wire::proxy::Proxy;
 
 /// How long the driver looks for a primary before it says that there is none.
@@ -33,9 +30,8 @@ pub struct World {
     pub node: Running,
     compat: Option<Compat>,
     change: fn(&mut Tuning),
-    /// How often each transaction was announced on the stream of valid ones.
-    announced: Arc<Mutex<HashMap<String, usize>>>,
-    _subscriber: AbortOnDropHandle<()>,
+    /// What is announced as valid.
+    announced: Subscription,
 }
 
 impl World {
@@ -49,9 +45,10 @@ impl World {
         let server = Mongod::start(&[])?;
         let proxy = Proxy::start(server.port()).await;
         let node = Running::start(of(&server, &proxy, compat, change)).await;
-        let announced = Arc::default();
-        let _subscriber = subscribe(&node, &announced).await;
-        Some(Self { server, proxy, node, compat, change, announced, _subscriber })
+        let announced = node.subscribe().await;
+        let mut client = node.client().await;
+        until("a subscriber", async || client.get("/metrics").await.text().contains("_subscribers 1\n")).await;
+        Some(Self { server, proxy, node, compat, change, announced })
     }
 
     /// The same database past the proxy, for what other nodes would write.
@@ -72,7 +69,7 @@ impl World {
     }
 
     /// Every one of these becomes valid, in one valid block, and is announced once; the node is ready then.
-    pub async fn all_valid_once(&self, sent: &[Transaction]) {
+    pub async fn all_valid_once(&mut self, sent: &[Transaction]) {
         let mut client = self.node.client().await;
         for tx in sent {
             until(&tx.id().to_string(), async || status(&mut client, tx).await.as_deref() == Some("valid")).await;
@@ -90,38 +87,26 @@ impl World {
         for tx in sent {
             assert_eq!(times.get(&tx.id().to_string()), Some(&1), "valid blocks with {}", tx.id());
         }
-        let announced = |tx: &Transaction| self.announced.lock().get(&tx.id().to_string()).copied();
-        until("the announcements", async || sent.iter().all(|tx| announced(tx).is_some())).await;
-        for tx in sent {
-            assert_eq!(announced(tx), Some(1), "announcements of {}", tx.id());
-        }
         until("a ready node", async || client.get("/readyz").await.status == 200).await;
+        let last = create(&owner(), -1);
+        assert_eq!(client.post(last.bytes().clone()).await.status, 202);
+        let mut announced: HashMap<String, usize> = HashMap::new();
+        while !announced.contains_key(&last.id().to_string()) {
+            *announced.entry(self.announced.next().await).or_default() += 1;
+        }
+        for tx in sent {
+            assert_eq!(announced.get(&tx.id().to_string()), Some(&1), "announcements of {}", tx.id());
+        }
     }
 }
 
 fn of(server: &Mongod, proxy: &Proxy, compat: Option<Compat>, change: fn(&mut Tuning)) -> NodeSettings {
     let connection = Box::new(proxy.before(server.connection(PATIENCE, 5)));
-    let mut settings = settings(connection.as_ref().clone(), 0, 1);
+    let alone = Keyring::fixed(key(0).public_key(), &[]);
+    let mut settings = settings(connection.as_ref().clone(), 0, alone);
     settings.database = DatabaseSettings::MongoDb { connection, compat };
     change(&mut settings.tuning);
     settings
-}
-
-async fn subscribe(node: &Running, announced: &Arc<Mutex<HashMap<String, usize>>>) -> AbortOnDropHandle<()> {
-    let stream = TcpStream::connect(node.stream).await.unwrap();
-    let url = format!("ws://{}{}", node.stream, ws::PATH);
-    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-    let mut client = node.client().await;
-    until("a subscriber", async || client.get("/metrics").await.text().contains("_subscribers 1\n")).await;
-    let announced = announced.clone();
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        while let Some(Ok(message)) = socket.next().await {
-            if let Ok(told) = serde_json::from_slice::<serde_json::Value>(&message.into_data()) {
-                let id = told["transaction_id"].as_str().unwrap().to_owned();
-                *announced.lock().entry(id).or_default() += 1;
-            }
-        }
-    }))
 }
 
 fn decision(document: &Document) -> (String, bool) {

@@ -17,8 +17,8 @@ use mongodb::bson::{self, Bson, DateTime, Document, doc};
 
 use crate::load::World;
 use crate::logs::Lines;
+use crate::nodes::{Running, key, list, status};
 use crate::rig::{Client, create, owner, until};
-use crate::whole::{Running, key, list, status};
 
 fn document(raw: &RawDocumentBuf) -> Document {
     bson::deserialize_from_slice(raw.as_bytes()).unwrap()

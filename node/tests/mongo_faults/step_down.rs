@@ -5,7 +5,7 @@ use crate::rig::until;
 use crate::wire::proxy::{NOT_WRITABLE_PRIMARY, PRIMARY_STEPPED_DOWN, Refusal, SHUTDOWN_IN_PROGRESS};
 
 async fn check(refusals: &[Refusal]) {
-    let Some(world) = World::new().await else { return };
+    let Some(mut world) = World::new().await else { return };
     let load = Load::start(&world.node, 8).await;
     let mut client = world.node.client().await;
     for refusal in refusals {

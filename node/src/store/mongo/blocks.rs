@@ -172,8 +172,6 @@ impl Shared {
         }
         self.must_exist(id).await?;
         if self.statuses(&[*id]).await? != [BlockStatus::Undecided] {
-            // By an attempt whose answer was lost, say.
-            self.open_blocks.lock().remove(id);
             return Ok(false);
         }
         if !requeue.is_empty() {
