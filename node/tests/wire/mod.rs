@@ -5,5 +5,5 @@
 
 pub mod events;
 pub mod message;
-pub mod scripted;
 pub mod proxy;
+pub mod scripted;
