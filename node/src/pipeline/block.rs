@@ -26,8 +26,8 @@ use crate::store::{BacklogEntry, Batch, Position, Rejection, Result, StoreError}
 /// Transactions that wait for a decision at most; beyond, the stale monitor brings them back.
 const WAITING_LIMIT: usize = 10_000;
 
-/// Bytes of a block that are hashed and signed at once; more go to a thread that may compute for long.
-const SIGNED_INLINE: usize = 32 << 10;
+/// Bytes of a block that are measured, hashed and signed at once; more go to a thread that may compute for long.
+const INLINE: usize = 32 << 10;
 
 /// Runs until told to stop.
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
@@ -233,8 +233,7 @@ impl Stage {
     /// Cuts a list where one block is full and returns the rest; all of it: not even the first fits into a block.
     async fn split_off_beyond(&self, transactions: &mut Vec<Arc<Transaction>>) -> Result<Vec<Arc<Transaction>>> {
         let (store, packed) = (self.context.chain.store().clone(), transactions.clone());
-        let fitting = tokio::task::spawn_blocking(move || store.fitting(&packed)).await;
-        let fitting = fitting.map_err(|e| StoreError::Unavailable(format!("measuring was cut off: {e}")))?;
+        let fitting = compute(transactions, move || store.fitting(&packed)).await?;
         let mut rest = transactions.split_off(fitting);
         rest.splice(0..0, split_off_beyond(transactions, self.context.tuning.block_bytes));
         Ok(rest)
@@ -265,18 +264,25 @@ impl Stage {
             let (key, voters) = (self.context.key.clone(), chain.federation().keys().to_vec());
             let packed = transactions.clone();
             let make = move || Block::create(packed, &voters, timestamp, &key);
-            let block = if transactions.iter().map(|tx| tx.bytes().len()).sum::<usize>() <= SIGNED_INLINE {
-                make()
-            } else {
-                let signing = tokio::task::spawn_blocking(make);
-                signing.await.map_err(|e| StoreError::Unavailable(format!("signing was cut off: {e}")))?
-            };
+            let block = compute(&transactions, make).await?;
             if patiently("block", stop, || chain.store().block(&block.id)).await?.is_none() {
                 return Ok(Arc::new(block));
             }
             timestamp += 1;
         }
     }
+}
+
+/// Does something with transactions where it is wanted, or on a thread that may take its time if they are large.
+async fn compute<T: Send + 'static>(
+    transactions: &[Arc<Transaction>],
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    if transactions.iter().map(|tx| tx.bytes().len()).sum::<usize>() <= INLINE {
+        return Ok(work());
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| StoreError::Unavailable(format!("making a block was cut off: {e}")))
 }
 
 /// Cuts a list where its bytes pass the limit (the first stays, however large) and returns the rest.
