@@ -19,8 +19,6 @@ mod wire;
 mod asked;
 #[path = "mongo_faults/codec.rs"]
 mod codec;
-#[path = "mongo_faults/cut.rs"]
-mod cut;
 #[path = "mongo_faults/history.rs"]
 mod history;
 #[path = "mongo_faults/large.rs"]
@@ -31,3 +29,5 @@ mod load;
 mod quarantine;
 #[path = "mongo_faults/step_down.rs"]
 mod step_down;
+#[path = "mongo_faults/writes.rs"]
+mod writes;

@@ -302,6 +302,14 @@ impl Shared {
         doc! { "processId": self.process, "counter": self.topology.borrow().counter }
     }
 
+    /// A later one with each change, as each election is in a later term.
+    fn election(&self) -> ObjectId {
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]);
+        bytes[4..].copy_from_slice(&self.topology.borrow().counter.to_be_bytes());
+        ObjectId::from_bytes(bytes)
+    }
+
     /// Holds a greeting whose sender knows how things are, until they change or for as long as it asked for.
     async fn wait_for_change(&self, greeting: &Document) {
         let known = greeting.get_document("topologyVersion").and_then(|known| known.get_i64("counter"));
@@ -327,6 +335,7 @@ impl Shared {
                 answer.remove("electionId");
             } else {
                 answer.insert("primary", self.address.as_str());
+                answer.insert("electionId", self.election());
             }
         }
         answer

@@ -1,8 +1,9 @@
-//! Connections that end in the middle of a write, before and after the server has done it.
+//! Writes that fail: connections that end in the middle of one, before and after the server has done it, and a primary that
+//! refuses.
 
 use crate::load::{Load, World};
 use crate::rig::until;
-use crate::wire::proxy::Fault;
+use crate::wire::proxy::{Fault, PRIMARY_STEPPED_DOWN};
 
 /// Each kind of write of the pipelines.
 const WRITES: [(&str, &str); 5] = [
@@ -42,4 +43,9 @@ async fn writes_that_the_server_has_half_of_are_lost_to_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_whose_answer_is_lost_are_done_once() {
     check(Fault::CutAnswer, &[1, 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_a_primary_refuses_are_tried_again() {
+    check(Fault::Refuse(PRIMARY_STEPPED_DOWN), &[1, 2]).await;
 }
