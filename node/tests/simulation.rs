@@ -16,6 +16,8 @@ mod database;
 mod feed;
 #[path = "simulation/invariants.rs"]
 mod invariants;
+#[path = "simulation/keyring.rs"]
+mod keyring;
 #[path = "simulation/nodes.rs"]
 mod nodes;
 #[path = "simulation/plan.rs"]

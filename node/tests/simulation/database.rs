@@ -45,8 +45,10 @@ pub struct Database {
     pub decisions: BTreeMap<(PublicKey, BlockId), bool>,
     pub rejections: BTreeMap<TxId, Rejection>,
     pub genesis: Arc<Block>,
-    /// Who decides.
+    /// Who decides, or did.
     pub nodes: Vec<PublicKey>,
+    /// Those who will go on to.
+    pub members: Vec<PublicKey>,
     /// Whether a block can be there only once.
     pub unique_blocks: bool,
     /// Written documents in the order of the writes, for each collection.
@@ -73,6 +75,7 @@ impl Database {
             decisions: BTreeMap::new(),
             rejections: BTreeMap::new(),
             genesis,
+            members: nodes.clone(),
             nodes,
             unique_blocks,
             oplogs: Default::default(),

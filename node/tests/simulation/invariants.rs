@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ledger::ids::{BlockId, OutputRef, TxId};
+use ledger::ids::{BlockId, OutputRef, PublicKey, TxId};
 
 use crate::corpus::CORPUS;
 use crate::database::Database;
@@ -14,10 +14,17 @@ pub fn nothing_is_lost(db: &mut Database, id: &TxId, after: &str) {
         return;
     }
     let holding = db.holding(|tx| tx.id() == *id);
-    let given_up = |block: &BlockId| db.nodes.iter().all(|node| db.decisions.get(&(*node, *block)) == Some(&false));
+    let given_up = |block: &BlockId| db.members.iter().all(|node| db.decisions.get(&(*node, *block)) == Some(&false));
     if holding.iter().all(|(block, _)| given_up(block)) {
         let (name, n) = (CORPUS.name(id), holding.len());
         db.broken(format!("{name} {after} and is lost: it does not wait, and {n} invalid blocks hold it"));
+    }
+}
+
+/// A node is gone for good: nothing that was accepted waited for it alone.
+pub fn nothing_hangs_on(db: &mut Database, gone: &PublicKey) {
+    for id in db.accepted.clone() {
+        nothing_is_lost(db, &id, &format!("hung on {gone}, which is gone,"));
     }
 }
 
@@ -67,15 +74,15 @@ fn valid_blocks_agree(db: &mut Database) {
 /// blocks are decided.
 pub fn unsettled(db: &Database) -> Option<String> {
     for id in &db.accepted {
-        let valid = db.nodes.iter().filter(|node| db.is_valid(node, id)).count();
-        if valid != db.nodes.len() && (valid > 0 || !db.rejected.contains(id)) {
+        let valid = db.members.iter().filter(|node| db.is_valid(node, id)).count();
+        if valid != db.members.len() && (valid > 0 || !db.rejected.contains(id)) {
             return Some(format!("{} has no verdict: valid at {valid} nodes", CORPUS.name(id)));
         }
     }
     if let Some(entry) = db.backlog.values().next() {
         return Some(format!("{} still waits", CORPUS.name(&entry.transaction.id())));
     }
-    let open = db.nodes.iter().find_map(|node| db.undecided(node).first().map(|(_, block)| *block));
+    let open = db.members.iter().find_map(|node| db.undecided(node).first().map(|(_, block)| *block));
     open.map(|block| format!("block {} is undecided", short(&block)))
 }
 
@@ -84,7 +91,7 @@ pub fn rejected_rightly(db: &Database) -> Option<String> {
     db.accepted.iter().filter(|id| db.rejected.contains(id)).find_map(|id| {
         let rejection = db.rejections.get(id)?;
         let tx = CORPUS.find(id)?;
-        let rival = |other: &TxId| other != id && db.nodes.iter().all(|node| db.is_valid(node, other));
+        let rival = |other: &TxId| other != id && db.members.iter().all(|node| db.is_valid(node, other));
         let lost_to = CORPUS.spenders(tx).any(|other| rival(&other.id()));
         let right = rejection.class == "DoubleSpend" && lost_to;
         (!right).then(|| format!("{} was rejected without need: {}", CORPUS.name(id), rejection.message))

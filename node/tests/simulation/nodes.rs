@@ -6,20 +6,23 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bigchaindb::chain::{Chain, ChainParts};
+use bigchaindb::config::keyring::Keyring;
 use bigchaindb::events::Events;
 use bigchaindb::federation::Federation;
 use bigchaindb::metrics::Metrics;
 use bigchaindb::pipeline::decided::Decided;
 use bigchaindb::pipeline::{self, Context};
+use bigchaindb::store::database::Duty;
 use bigchaindb::store::{Amount, Store};
 use ledger::crypto::{DecodedKey, PrivateKey, Verifier};
 use ledger::ids::PublicKey;
 use parking_lot::Mutex;
 use rand::RngExt;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::keyring;
 use crate::plan::{NODES, Plan};
 use crate::store::{Connection, NodeStore};
 use crate::world::{About, LATE, World};
@@ -59,6 +62,7 @@ struct Process {
     chain: Arc<Chain>,
     connection: Connection,
     stop: watch::Sender<bool>,
+    duty: watch::Sender<Duty>,
     /// Ends with the process.
     gone: CancellationToken,
     main: JoinHandle<()>,
@@ -72,33 +76,81 @@ pub struct Nodes {
     running: Mutex<Vec<Option<Process>>>,
     /// When each node's last process ended.
     ended: Mutex<Vec<Duration>>,
+    /// Keyrings that there are, and which one each node has.
+    keyrings: [Keyring; 4],
+    steps: Mutex<Vec<usize>>,
+    /// Who is gone for good.
+    retired: Mutex<Option<usize>>,
 }
 
 impl Nodes {
     pub fn new(world: Arc<World>, plan: Arc<Plan>) -> Self {
         let running = Mutex::new((0..plan.nodes).map(|_| None).collect());
         let ended = Mutex::new(vec![Duration::ZERO; plan.nodes]);
-        Self { world, plan, verifier: Arc::default(), running, ended }
+        let steps = Mutex::new(vec![0; plan.nodes]);
+        let keys: Vec<PublicKey> = KEYS[..plan.nodes].iter().map(|key| key.public_key()).collect();
+        let keyrings = keyring::steps(&keys, &keys[plan.retirement.map_or(0, |retirement| retirement.node)]);
+        let (verifier, retired) = (Arc::default(), Mutex::default());
+        Self { world, plan, verifier, running, ended, keyrings, steps, retired }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.plan.nodes
+    }
+
+    /// A node's file of keys is another one.
+    pub fn set_keyring(&self, node: usize, step: usize) {
+        self.steps.lock()[node] = step;
+        if let Some((chain, _)) = self.chain(node) {
+            chain.set_federation(self.federation(node));
+        }
+    }
+
+    fn federation(&self, node: usize) -> Federation {
+        Federation::of(KEYS[node].public_key(), &self.keyrings[self.steps.lock()[node]])
+    }
+
+    /// Ends a node for good.
+    pub fn retire(&self, node: usize) {
+        *self.retired.lock() = Some(node);
+        self.kill(node);
+    }
+
+    /// Who has a node's lease.
+    pub fn give_lease(&self, node: usize, ours: bool) {
+        if let Some(process) = &self.running.lock()[node] {
+            self.world.note(Some(node), if ours { "has the lease again" } else { "loses the lease" }, About::Nothing);
+            process.duty.send_modify(|duty| {
+                *duty = match duty {
+                    _ if !ours => Duty::Theirs { holder: "somebody".to_owned() },
+                    Duty::Ours { epoch } => Duty::Ours { epoch: *epoch },
+                    _ => Duty::Ours { epoch: self.world.elapsed().as_millis() as u64 },
+                };
+            });
+        }
     }
 
     /// Starts a node's process, if none runs and nothing that the last one sent can be on its way.
     pub fn start(&self, node: usize) {
         let slot = &mut self.running.lock()[node];
         let ended = self.ended.lock()[node];
-        if slot.is_some() || !ended.is_zero() && self.world.elapsed() < ended + Duration::from_millis(LATE) {
+        if slot.is_some()
+            || *self.retired.lock() == Some(node)
+            || !ended.is_zero() && self.world.elapsed() < ended + Duration::from_millis(LATE)
+        {
             return;
         }
         self.world.note(Some(node), "starts", About::Nothing);
-        let keys: Vec<PublicKey> = KEYS[..self.plan.nodes].iter().map(|key| key.public_key()).collect();
         let process = self.world.state.lock().chance.random();
-        let connection = Connection::new(self.world.clone(), node, keys[node], process);
+        let connection = Connection::new(self.world.clone(), node, KEYS[node].public_key(), process);
         let store: Arc<dyn Store> = Arc::new(NodeStore::new(connection.clone(), self.plan.rules));
         let clock = self.world.clone();
         let chain = Arc::new(Chain::new(ChainParts {
             store,
             rules: self.plan.rules,
             verifier: self.verifier.clone(),
-            federation: Federation::new(keys[node], &keys),
+            federation: self.federation(node),
             clock: Arc::new(move || clock.now(node)),
             backlog_limit: Amount { transactions: 1_000, bytes: 3 << 20 },
         }));
@@ -112,9 +164,9 @@ impl Nodes {
             moving: Arc::default(),
         };
         let stop = watch::Sender::new(false);
-        let (world, stopped) = (self.world.clone(), stop.subscribe());
-        let main = tokio::spawn(run(world, node, context, stopped));
-        *slot = Some(Process { chain, connection, stop, gone: CancellationToken::new(), main });
+        let duty = watch::Sender::new(Duty::Ours { epoch: 1 });
+        let main = tokio::spawn(run(self.world.clone(), node, context, duty.subscribe(), stop.subscribe()));
+        *slot = Some(Process { chain, connection, stop, duty, gone: CancellationToken::new(), main });
     }
 
     /// A process that is gone from one moment to the next.
@@ -157,11 +209,15 @@ impl Nodes {
 }
 
 /// What the program does once it is connected.
-async fn run(world: Arc<World>, node: usize, context: Context, stopped: watch::Receiver<bool>) {
-    if let Err(error) = pipeline::election::catch_up(&context).await {
-        return world.broken(format!("node {node} could not catch up: {error}"));
-    }
-    let mut stages = pipeline::spawn(&context, &stopped);
+async fn run(
+    world: Arc<World>,
+    node: usize,
+    context: Context,
+    duty: watch::Receiver<Duty>,
+    stopped: watch::Receiver<bool>,
+) {
+    let mut stages = JoinSet::new();
+    stages.spawn(pipeline::duty::run(context, duty, watch::Sender::new(false), stopped.clone()));
     while let Some(end) = stages.join_next().await {
         // One that was told to stop may find no database to finish with.
         if !*stopped.borrow() || end.is_err() {

@@ -38,9 +38,11 @@ pub enum Fault {
     Clock,
     /// All processes die at once.
     Blackout,
+    /// A process loses the lease of its key for a time.
+    Lease,
 }
 
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 12] = [
     Fault::Slow,
     Fault::Failing,
     Fault::Cut,
@@ -52,6 +54,7 @@ const FAULTS: [Fault; 11] = [
     Fault::Forgotten,
     Fault::Clock,
     Fault::Blackout,
+    Fault::Lease,
 ];
 
 /// One client's intention.
@@ -69,6 +72,15 @@ pub struct Sending {
     pub slipped: bool,
 }
 
+/// A node whose key is retired.
+#[derive(Clone, Copy, Debug)]
+pub struct Retirement {
+    pub node: usize,
+    pub at: Duration,
+    /// Before which step, of three, its process ends for good.
+    pub last_step: usize,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Plan {
@@ -76,6 +88,7 @@ pub struct Plan {
     pub rules: Rules,
     pub tuning: Tuning,
     pub sendings: Vec<Sending>,
+    pub retirement: Option<Retirement>,
     /// Kinds of faults, each as often as it stands here; none: a calm schedule.
     pub faults: Vec<Fault>,
     /// Between two faults at most.
@@ -116,8 +129,14 @@ impl Plan {
         let pause = Duration::from_secs(*[1, 3, 10].choose(&mut chance).unwrap());
         let mended_clocks = chance.random_bool(0.5);
         let sendings = sendings(&mut chance, nodes, fair);
+        // Those who stay have to be more than half of those who were.
+        let retirement = (nodes == NODES && chance.random_bool(0.4)).then(|| Retirement {
+            node: chance.random_range(0..nodes),
+            at: fair.mul_f64(chance.random_range(0.0..0.8)),
+            last_step: chance.random_range(1..=3),
+        });
         let link = Link { delay, ..Link::CALM };
-        Self { nodes, rules, tuning, sendings, faults, pause, fair, skews, link, mended_clocks }
+        Self { nodes, rules, tuning, sendings, retirement, faults, pause, fair, skews, link, mended_clocks }
     }
 }
 

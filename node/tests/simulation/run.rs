@@ -16,6 +16,7 @@ use rand::seq::IndexedRandom;
 use crate::corpus::CORPUS;
 use crate::database::{Database, Key};
 use crate::invariants;
+use crate::keyring;
 use crate::nodes::{KEYS, Nodes};
 use crate::plan::{Fault, Plan, Sending, skew};
 use crate::world::{About, LATE, Link, World};
@@ -105,6 +106,15 @@ async fn schedule(seed: u64, verbose: bool) -> Outcome {
             open.fetch_sub(1, Ordering::SeqCst);
         });
     }
+    if let Some(retirement) = plan.retirement {
+        open.fetch_add(1, Ordering::SeqCst);
+        let retiring = keyring::retire(world.clone(), nodes.clone(), retirement);
+        let open = open.clone();
+        tokio::spawn(async move {
+            retiring.await;
+            open.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
     let story = async {
         let _ = tokio::time::timeout(plan.fair, trouble(&world, &nodes, &plan)).await;
         make_fair(&world, &nodes, &plan).await;
@@ -118,7 +128,7 @@ async fn schedule(seed: u64, verbose: bool) -> Outcome {
                 if world.look(|db| db.violation.is_some()) {
                     break;
                 }
-                if let Some(node) = nodes.dead() {
+                while let Some(node) = nodes.dead() {
                     die(&world, &nodes, node, false);
                 }
             }
@@ -178,6 +188,14 @@ fn harm(world: &Arc<World>, nodes: &Arc<Nodes>, plan: &Plan, node: usize, fault:
     match fault {
         Fault::Crash | Fault::Away => die(world, nodes, node, fault == Fault::Away),
         Fault::Blackout => (0..plan.nodes).for_each(|node| die(world, nodes, node, false)),
+        Fault::Lease => {
+            nodes.give_lease(node, false);
+            let (nodes, pause) = (nodes.clone(), away(world, false));
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                nodes.give_lease(node, true);
+            });
+        }
         Fault::Restart => {
             let (nodes, pause) = (nodes.clone(), away(world, false));
             tokio::spawn(async move {
@@ -207,7 +225,7 @@ fn harm(world: &Arc<World>, nodes: &Arc<Nodes>, plan: &Plan, node: usize, fault:
                 Fault::Interrupted => peer.interrupted += 1,
                 Fault::Forgotten => peer.forgotten += 1,
                 Fault::Clock => peer.skew = skew(chance),
-                Fault::Crash | Fault::Away | Fault::Restart | Fault::Blackout => {}
+                Fault::Crash | Fault::Away | Fault::Restart | Fault::Blackout | Fault::Lease => {}
             }
             if peer.link.lost == 0 {
                 peer.link.delay = plan.link.delay;
@@ -227,7 +245,10 @@ async fn make_fair(world: &World, nodes: &Nodes, plan: &Plan) {
     }
     // What was cut off or told to stop has ended by then.
     tokio::time::sleep(Duration::from_secs(15)).await;
-    (0..plan.nodes).for_each(|node| nodes.start(node));
+    (0..plan.nodes).for_each(|node| {
+        nodes.start(node);
+        nodes.give_lease(node, true);
+    });
 }
 
 /// Waits until every transaction has its verdict.
@@ -237,7 +258,7 @@ async fn until_settled(world: &World, open: &AtomicUsize) {
     loop {
         tick.tick().await;
         let sending = open.load(Ordering::SeqCst);
-        let open = if sending > 0 { Some(format!("{sending} clients go on sending")) } else { None };
+        let open = if sending > 0 { Some(format!("{sending} clients, or keyrings, are under way")) } else { None };
         let Some(reason) = open.or_else(|| world.look(invariants::unsettled)) else { break };
         if world.elapsed() > deadline {
             return world.broken(format!("not settled after {} s without a fault: {reason}", PATIENCE.as_secs()));
