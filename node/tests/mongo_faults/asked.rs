@@ -154,7 +154,10 @@ async fn commands_for(world: &World, store: &MongoStore, transactions: &[Arc<Tra
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_block_takes_queries_by_the_block_not_by_the_transaction() {
     const TRANSACTIONS: i64 = 1000;
-    let patient = |tuning: &mut Tuning| tuning.block_wait = Duration::from_secs(5);
+    // One block, however long it takes: nothing is renewed meanwhile, which is an update for each.
+    let patient = |tuning: &mut Tuning| {
+        *tuning = Tuning { block_wait: Duration::from_secs(600), ..Tuning::default() };
+    };
     let Some(world) = World::with(Some(Compat::Rust), patient).await else { return };
     let store = world.store().await;
     let creates: Vec<_> = (0..TRANSACTIONS).map(|n| Arc::new(create(&owner(), n))).collect();
