@@ -10,6 +10,7 @@ pub mod decided;
 pub mod duty;
 pub mod election;
 pub mod follow;
+pub mod met;
 pub mod stale;
 pub mod tally;
 pub mod vote;
@@ -24,6 +25,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use self::decided::Decided;
+use self::met::Met;
 use crate::chain::Chain;
 use crate::events::Events;
 use crate::metrics::Metrics;
@@ -44,6 +46,8 @@ pub struct Context {
     pub tuning: Tuning,
     /// Wakes what waits for a decision.
     pub decided: Decided,
+    /// Whether the vote stage's feed has begun.
+    pub met: Arc<Met>,
     /// Held while a block of this node is written, and while transactions go back from an invalid one to the backlog:
     /// what takes the block's transactions out of the backlog would take them out again.
     pub moving: Arc<Mutex<()>>,
@@ -52,7 +56,7 @@ pub struct Context {
 impl Context {
     /// A block was read from the feed: says so, once, if its maker does not agree with this node on who belongs to the
     /// federation.
-    fn met(&self, block: &Block) {
+    fn look_at(&self, block: &Block) {
         let chain = &self.chain;
         if let Some(difference) = chain.agreement().see(&chain.federation(), block, chain.now()) {
             tracing::warn!("{difference}: compare the keyrings, GET /api/v1/federation tells each node's");
@@ -100,6 +104,7 @@ pub type StageEnd = (&'static str, Result<(), StoreError>);
 /// Starts the four stages. Each runs until `stop` turns true, finishing what it has begun; one that ends before is a
 /// fault that the caller must end the process for.
 pub fn spawn(context: &Context, stop: &watch::Receiver<bool>) -> JoinSet<StageEnd> {
+    context.met.restart();
     let mut stages = JoinSet::new();
     stages.spawn(named("block", block::run(context.clone(), stop.clone())));
     stages.spawn(named("vote", vote::run(context.clone(), stop.clone())));

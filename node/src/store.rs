@@ -158,6 +158,7 @@ impl Amount {
 ///
 /// Feeds: with `after: None` a feed starts with everything that is still open (backlog entries; blocks without a
 /// decision; votes on blocks without a decision), oldest first, and goes on with what is written from then on.
+/// What was open when its first items are given is given even if it is decided meanwhile.
 /// With a position it goes on after it. A feed call waits until there is something. Items may be seen twice after a
 /// restart, never missed.
 #[async_trait]

@@ -19,12 +19,12 @@ mod nodes;
 use ledger::transaction::Transaction;
 
 use mongod::Mongod;
-use nodes::{clients, list, start, start_all, status, transfer, valid_everywhere, votes};
+use nodes::{Alone, clients, list, start, start_all, status, transfer, valid_everywhere, votes};
 use rig::{create, owner, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_sent_to_any_node_is_valid_at_all_once() {
-    let Some(server) = Mongod::start(&[]) else { return };
+    let Some(server) = Alone::start().await else { return };
     let nodes = start_all(&server).await;
     let mut clients = clients(&nodes).await;
     let sent: Vec<Transaction> = (0..60).map(|n| create(&owner(), n)).collect();
@@ -48,7 +48,7 @@ async fn foundings(server: &Mongod) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_behind_votes_against_nothing() {
-    let Some(server) = Mongod::start(&[]) else { return };
+    let Some(server) = Alone::start().await else { return };
     let nodes = start_all(&server).await;
     let mut clients = clients(&nodes).await;
     for n in 0..60 {
@@ -75,7 +75,7 @@ async fn a_node_that_is_behind_votes_against_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_conflicting_transactions_exactly_one_wins() {
-    let Some(server) = Mongod::start(&[]) else { return };
+    let Some(server) = Alone::start().await else { return };
     let nodes = start_all(&server).await;
     let mut clients = clients(&nodes).await;
     let pairs = std::env::var("BIGCHAINDB_CONFLICTS").map_or(50, |text| text.parse().unwrap());
@@ -130,7 +130,7 @@ async fn of_two_conflicting_transactions_exactly_one_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_of_four_decide_and_the_fourth_catches_up() {
-    let Some(server) = Mongod::start(&[]) else { return };
+    let Some(server) = Alone::start().await else { return };
     let mut nodes = start_all(&server).await;
     let mut all = clients(&nodes).await;
     let before = create(&owner(), 1);

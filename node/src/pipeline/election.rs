@@ -7,16 +7,26 @@ use std::collections::HashSet;
 
 use ledger::block::Block;
 use ledger::election::BlockStatus;
-use ledger::ids::BlockId;
+use ledger::ids::{BlockId, PublicKey};
 use ledger::vote::Vote;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Context, next, patiently, tally};
-use crate::store::{BacklogEntry, Result, StoredVote};
+use crate::store::{BacklogEntry, Batch, Result, StoredVote};
 
 /// Votes taken from the feed at once.
 const BATCH: usize = 256;
+
+/// What the stage waits for.
+enum Next {
+    /// Votes; `None`: the order to stop.
+    Votes(Option<Batch<StoredVote>>),
+    /// Another keyring is in force.
+    Keyring,
+    /// Blocks whose votes came before the vote stage's feed had begun.
+    Early(Vec<BlockId>),
+}
 
 /// Runs until told to stop.
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
@@ -28,16 +38,25 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
             let feed = next(store.vote_feed(position.as_ref(), BATCH), &mut stop);
             tokio::select! {
                 biased;
-                batch = feed => Some(batch?),
-                Ok(()) = keyrings.changed() => None,
+                batch = feed => Next::Votes(batch?),
+                Ok(()) = keyrings.changed() => Next::Keyring,
+                blocks = context.met.early() => Next::Early(blocks),
             }
         };
-        let Some(batch) = batch else {
-            // What hung on a voter that is retired now.
-            count_again(&context, &stop, |_, _| true).await?;
-            continue;
+        let batch = match batch {
+            Next::Votes(Some(batch)) => batch,
+            Next::Votes(None) => return Ok(()),
+            Next::Keyring => {
+                // What hung on a voter that is retired now.
+                let blocks = patiently("undecided blocks", &stop, || store.undecided_blocks()).await?;
+                count(&context, &blocks, &stop, |block, _| may_decide(&context, block)).await?;
+                continue;
+            }
+            Next::Early(blocks) => {
+                count(&context, &blocks, &stop, |_, _| true).await?;
+                continue;
+            }
         };
-        let Some(batch) = batch else { return Ok(()) };
         let begun = Instant::now();
         let mut seen = HashSet::new();
         let blocks: Vec<BlockId> = batch.items.iter().map(|v| v.block).filter(|block| seen.insert(*block)).collect();
@@ -46,10 +65,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
         let open = |status: Option<BlockStatus>| status.is_none_or(|status| status == BlockStatus::Undecided);
         let statuses = blocks.iter().zip(statuses);
         let blocks: Vec<BlockId> = statuses.filter(|(_, status)| open(*status)).map(|(id, _)| *id).collect();
-        let votes = patiently("votes", &stop, || store.votes(&blocks)).await?;
-        for (id, votes) in blocks.iter().zip(&votes) {
-            decide(&context, id, votes, &stop, |_| true).await?;
-        }
+        count(&context, &blocks, &stop, |block, _| may_decide(&context, block)).await?;
         position = Some(batch.position);
         context.metrics.worked("election", begun.elapsed());
     }
@@ -63,20 +79,32 @@ pub async fn catch_up(context: &Context) -> Result<()> {
     // Held until the end: nobody tells it to stop.
     let (_running, stop) = watch::channel(false);
     let mine = |vote: &StoredVote| Vote::from_bytes(&vote.bytes).is_some_and(|vote| vote.node_pubkey == me);
-    let own = me.to_string();
-    count_again(context, &stop, |block, votes| !block.header.voters.contains(&own) || votes.iter().any(mine)).await
+    let blocks = patiently("undecided blocks", &stop, || context.chain.store().undecided_blocks()).await?;
+    for (n, ids) in blocks.chunks(BATCH).enumerate() {
+        tracing::info!(done = n * BATCH, of = blocks.len(), "deciding on blocks by the votes that were cast before");
+        count(context, ids, &stop, |block, votes| !lists(block, me) || votes.iter().any(mine)).await?;
+    }
+    Ok(())
 }
 
-/// Counts the votes on everything undecided that `which` picks.
-async fn count_again(
+/// Whether the vote stage will meet a block even if it is decided now, or it is none of its matter: see [`super::met`].
+fn may_decide(context: &Context, block: &Block) -> bool {
+    !lists(block, context.chain.federation().node()) || context.met.allows(block.id)
+}
+
+fn lists(block: &Block, node: PublicKey) -> bool {
+    block.header.voters.contains(&node.to_string())
+}
+
+/// Counts the votes on blocks, of those that `which` picks.
+async fn count(
     context: &Context,
+    blocks: &[BlockId],
     stop: &watch::Receiver<bool>,
     which: impl Fn(&Block, &[StoredVote]) -> bool,
 ) -> Result<()> {
     let store = context.chain.store();
-    let blocks = patiently("undecided blocks", stop, || store.undecided_blocks()).await?;
-    for (n, ids) in blocks.chunks(BATCH).enumerate() {
-        tracing::info!(done = n * BATCH, of = blocks.len(), "deciding on blocks by the votes that were cast before");
+    for ids in blocks.chunks(BATCH) {
         let votes = patiently("votes", stop, || store.votes(ids)).await?;
         for (id, votes) in ids.iter().zip(&votes) {
             decide(context, id, votes, stop, |block| which(block, votes)).await?;

@@ -45,7 +45,7 @@ async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
             Some(Some(Batch { items, position: reached })) => {
                 position = Some(reached);
                 for StoredBlock { block, .. } in items {
-                    context.met(&block);
+                    context.look_at(&block);
                     open.push(block.id);
                 }
                 open.drain(..open.len().saturating_sub(OPEN));

@@ -36,8 +36,9 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
     let mut stage = Stage { context, previous, last_timestamp, voted: HashSet::new() };
     let mut position = None;
     while let Some(batch) = next(store.block_feed(position.as_ref(), BATCH), &mut stop).await? {
+        stage.context.met.begun();
         for stored in batch.items {
-            stage.context.met(&stored.block);
+            stage.context.look_at(&stored.block);
             stage.vote_on(&stored, &stop).await?;
         }
         position = Some(batch.position);

@@ -6,7 +6,7 @@ use bigchaindb::config::keyring::Keyring;
 use serde_json::{Value, json};
 
 use crate::mongod::Mongod;
-use crate::nodes::{Running, clients, key, list, public, start, start_with, status, transfer, valid_everywhere};
+use crate::nodes::{Alone, Running, clients, key, list, public, start, start_with, status, transfer, valid_everywhere};
 use crate::rig::{Client, create, owner, until};
 
 /// A keyring file that all nodes share.
@@ -70,7 +70,7 @@ async fn history(client: &mut Client, transactions: &[ledger::transaction::Trans
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_retired_while_the_nodes_run() {
-    let Some(server) = Mongod::start(&[]) else { return };
+    let Some(server) = Alone::start().await else { return };
     let keyring = json!({"generation": 1, "active": texts(&[0, 1, 2, 3])});
     let file = Shared::new(&keyring);
     let mut nodes = Vec::new();
@@ -145,7 +145,7 @@ async fn a_key_is_retired_while_the_nodes_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_with_a_wrong_keyring_is_seen_and_does_no_harm() {
-    let Some(server) = Mongod::start(&[]) else { return };
+    let Some(server) = Alone::start().await else { return };
     let mut nodes = Vec::new();
     for n in 0..3 {
         nodes.push(start(&server, n).await);

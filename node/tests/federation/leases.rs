@@ -1,7 +1,6 @@
 //! Several processes with one key.
 
-use crate::mongod::Mongod;
-use crate::nodes::{clients, list, start, status, valid_everywhere};
+use crate::nodes::{Alone, clients, list, start, status, valid_everywhere};
 use crate::rig::{Client, create, owner, until};
 
 /// What a node says of itself.
@@ -12,7 +11,7 @@ async fn duty(client: &mut Client) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_processes_with_one_key_one_works_and_the_other_takes_over() {
-    let Some(server) = Mongod::start(&[]) else { return };
+    let Some(server) = Alone::start().await else { return };
     let mut nodes = Vec::new();
     for n in [0, 1, 2, 3, 0] {
         nodes.push(start(&server, n).await);

@@ -19,7 +19,7 @@ use ledger::crypto::PrivateKey;
 use ledger::ids::PublicKey;
 use ledger::transaction::Transaction;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -28,6 +28,31 @@ use crate::mongod::Mongod;
 use crate::rig::{Client, owner, until};
 
 pub const NODES: u8 = 4;
+
+/// A federation takes all that a small machine has: one at a time.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// A server for a federation, which has the machine to itself as long as it lives.
+pub struct Alone {
+    server: Mongod,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Alone {
+    /// `None`: there is no such server on this machine.
+    pub async fn start() -> Option<Self> {
+        let turn = TURN.lock().await;
+        Some(Self { server: Mongod::start(&[])?, _turn: turn })
+    }
+}
+
+impl std::ops::Deref for Alone {
+    type Target = Mongod;
+
+    fn deref(&self) -> &Mongod {
+        &self.server
+    }
+}
 
 pub fn key(n: u8) -> PrivateKey {
     PrivateKey::from_seed(&[n + 1; 32])

@@ -77,6 +77,7 @@ impl Rig {
             metrics: Arc::new(Metrics::new()),
             tuning,
             decided: Decided::default(),
+            met: Arc::default(),
             moving: Arc::default(),
         };
         let subscription = events.subscribe();
