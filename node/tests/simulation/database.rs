@@ -56,8 +56,6 @@ pub struct Database {
     written: [Arc<Notify>; 3],
     /// Transactions that a client was told are taken in.
     pub accepted: BTreeSet<TxId>,
-    /// Transactions whose last copy was rejected.
-    pub rejected: BTreeSet<TxId>,
     /// Simulated time.
     pub now: Duration,
     /// When votes were written.
@@ -81,7 +79,6 @@ impl Database {
             oplogs: Default::default(),
             written: Default::default(),
             accepted: BTreeSet::new(),
-            rejected: BTreeSet::new(),
             now: Duration::ZERO,
             landed: BTreeMap::new(),
             violation: None,
@@ -123,7 +120,6 @@ impl Database {
         if self.waits(&id) {
             return false;
         }
-        self.rejected.remove(&id);
         self.backlog.insert(key, entry);
         self.tell(Collection::Backlog, key);
         true
@@ -153,7 +149,6 @@ impl Database {
     }
 
     pub fn put_rejection(&mut self, rejection: Rejection) {
-        self.rejected.insert(rejection.transaction_id);
         self.rejections.insert(rejection.transaction_id, rejection);
     }
 

@@ -8,9 +8,9 @@ use crate::corpus::CORPUS;
 use crate::database::Database;
 
 /// A transaction that was accepted waits, or stands in a block that somebody has not decided invalid (and will requeue
-/// it when that is decided), or has a reason why it was dropped.
+/// it when that is decided), or has a reason why it was dropped, which is for good.
 pub fn nothing_is_lost(db: &mut Database, id: &TxId, after: &str) {
-    if !db.accepted.contains(id) || db.rejected.contains(id) || db.waits(id) {
+    if !db.accepted.contains(id) || db.rejections.contains_key(id) || db.waits(id) {
         return;
     }
     let holding = db.holding(|tx| tx.id() == *id);
@@ -75,7 +75,7 @@ fn valid_blocks_agree(db: &mut Database) {
 pub fn unsettled(db: &Database) -> Option<String> {
     for id in &db.accepted {
         let valid = db.members.iter().filter(|node| db.is_valid(node, id)).count();
-        if valid != db.members.len() && (valid > 0 || !db.rejected.contains(id)) {
+        if valid != db.members.len() && (valid > 0 || !db.rejections.contains_key(id)) {
             return Some(format!("{} has no verdict: valid at {valid} nodes", CORPUS.name(id)));
         }
     }
@@ -88,7 +88,8 @@ pub fn unsettled(db: &Database) -> Option<String> {
 
 /// Of a settled ledger: what was rejected had to be.
 pub fn rejected_rightly(db: &Database) -> Option<String> {
-    db.accepted.iter().filter(|id| db.rejected.contains(id)).find_map(|id| {
+    let valid = |id: &TxId| db.members.iter().any(|node| db.is_valid(node, id));
+    db.accepted.iter().filter(|id| !valid(id)).find_map(|id| {
         let rejection = db.rejections.get(id)?;
         let tx = CORPUS.find(id)?;
         let rival = |other: &TxId| other != id && db.members.iter().all(|node| db.is_valid(node, other));

@@ -142,7 +142,7 @@ async fn schedule(seed: u64, verbose: bool) -> Outcome {
         trace: state.trace.lines.take().unwrap_or_default(),
         counts: Counts {
             accepted: state.db.accepted.len(),
-            rejected: state.db.accepted.intersection(&state.db.rejected).count(),
+            rejected: state.db.accepted.iter().filter(|id| state.db.rejections.contains_key(id)).count(),
             blocks: state.db.blocks.len(),
             invalid: state.db.invalid_blocks(),
             deaths: state.trace.deaths,
