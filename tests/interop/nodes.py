@@ -116,6 +116,9 @@ class Database(Process):
 
 class Node(Process):
     """What both kinds have in common: the HTTP API."""
+    # After so many seconds a transaction whose node sleeps is given to another.
+    reassign_delay = 120
+
     def get(self, path, **parameters):
         """Status and body."""
         answer = requests.get(self.url + path, params=parameters, timeout=30)
@@ -147,6 +150,7 @@ class PythonNode(Node):
             'database': {
                 'backend': 'mongodb', 'host': '127.0.0.1', 'port': database.port, 'name': DATABASE,
                 'replicaset': REPLICA_SET, 'connection_timeout': 5000, 'max_tries': 3},
+            'backlog_reassign_delay': self.reassign_delay,
             'keypair': {'public': key.public, 'private': key.private},
             'keyring': [other.public for other in others],
             'log': {'file': os.path.join(folder, name, 'log'), 'error_file': os.path.join(folder, name, 'errors')},
@@ -192,6 +196,7 @@ class RustNode(Node):
             'BIGCHAINDB_SERVER_BIND': '127.0.0.1:0',
             'BIGCHAINDB_WSSERVER_HOST': '127.0.0.1',
             'BIGCHAINDB_WSSERVER_PORT': '0',
+            'BIGCHAINDB_BACKLOG_REASSIGN_DELAY': str(self.reassign_delay),
             'BIGCHAINDB_LOG_FILE': os.path.join(folder, name, 'log'),
             'BIGCHAINDB_LOG_ERROR_FILE': os.path.join(folder, name, 'errors'),
         }
