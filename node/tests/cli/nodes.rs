@@ -60,6 +60,38 @@ fn several_nodes_on_one_database() {
 }
 
 #[test]
+fn a_second_process_with_the_same_key_takes_over_when_the_first_is_killed() {
+    let Some(server) = Mongod::start(&[]) else { return };
+    let pair: Value = serde_json::from_str(&Place::new().run(&["key", "new", "--json"]).ok()).unwrap();
+    let start = || {
+        let mut place = Place::new();
+        place.env("BIGCHAINDB_DATABASE_BACKEND", "mongodb").env("BIGCHAINDB_DATABASE_URL", &server.url());
+        place.env("BIGCHAINDB_KEYPAIR_PRIVATE", pair["private"].as_str().unwrap());
+        Node::start(place)
+    };
+    let (first, mut second) = (start(), start());
+    let duty = |node: &Node| {
+        let ready = get(&mut Connection::open(node.address()).unwrap(), "/readyz");
+        ready["checks"]["duty"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(duty(&first), "this process makes blocks and votes");
+    let holder = format!("stands by: process {} ", first.process().as_raw_nonzero());
+    assert!(duty(&second).starts_with(&holder), "{}", duty(&second));
+
+    // Dropped, a node is killed.
+    drop(first);
+    second.place.write("key.json", &second.place.run(&["key", "new"]).ok());
+    let created = second.place.run(&["tx", "create", "-k", "key.json"]).ok();
+    second.place.write("create.json", &created);
+    second.place.run(&["tx", "send", "create.json"]).ok();
+    let id = serde_json::from_str::<Value>(&created).unwrap()["id"].as_str().unwrap().to_owned();
+    let mut connection = Connection::open(second.address()).unwrap();
+    assert_eq!(get(&mut connection, &format!("/api/v1/statuses?transaction_id={id}"))["status"], "valid");
+    assert_eq!(duty(&second), "this process makes blocks and votes");
+    assert_eq!(second.stop(), Some(0));
+}
+
+#[test]
 fn a_hangup_has_the_keyring_file_read_again() {
     let mut place = Place::new();
     let pair: Value = serde_json::from_str(&place.run(&["key", "new", "--json"]).ok()).unwrap();
