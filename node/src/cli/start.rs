@@ -88,10 +88,15 @@ pub fn start(args: &StartArgs, context: &Context) -> Outcome {
 async fn serve(settings: Vec<NodeSettings>, context: &Context) -> anyhow::Result<()> {
     tracing::info!("BigchainDB Version {}", super::VERSION);
     // Before anybody is told that the node serves: a signal may follow at once.
-    let signals = StopSignals::catch().context("cannot catch signals")?;
+    let mut signals = StopSignals::catch().context("cannot catch signals")?;
     let keys: Vec<PublicKey> = settings.iter().map(|settings| settings.key.public_key()).collect();
     // At once: those that found a ledger together agree on one of them.
-    let nodes = futures_util::future::try_join_all(settings.into_iter().map(app::start)).await?;
+    let starting = futures_util::future::try_join_all(settings.into_iter().map(app::start));
+    let nodes = tokio::select! {
+        nodes = starting => nodes?,
+        // A database may keep a start waiting for long.
+        () = signals.wait::<fn()>(&[]) => return Ok(()),
+    };
     announce(&nodes, &keys, context);
     let rereads: Vec<_> = nodes.iter().filter_map(app::Node::reread_keyring).collect();
     let stop = watch::Sender::new(false);
@@ -203,7 +208,7 @@ impl StopSignals {
     }
 
     /// Waits for one that stops the node. SIGHUP has the keyring file read again.
-    async fn wait(mut self, rereads: &[impl Fn()]) {
+    async fn wait<F: Fn()>(&mut self, rereads: &[F]) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),

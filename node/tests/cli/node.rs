@@ -300,6 +300,19 @@ fn a_low_limit_of_open_files_is_raised() {
 }
 
 #[test]
+fn a_start_that_waits_for_its_database_can_be_stopped() {
+    let mut place = Place::new();
+    let pair: Value = serde_json::from_str(&place.run(&["key", "new", "--json"]).ok()).unwrap();
+    place.env("BIGCHAINDB_KEYPAIR_PRIVATE", pair["private"].as_str().unwrap());
+    // Nobody listens there, and it is tried for ever.
+    place.env("BIGCHAINDB_DATABASE_BACKEND", "mongodb").env("BIGCHAINDB_DATABASE_URL", "mongodb://127.0.0.1:1");
+    place.env("BIGCHAINDB_DATABASE_MAX_TRIES", "0").env("BIGCHAINDB_DATABASE_CONNECTION_TIMEOUT", "100");
+    let mut node = Node::spawn(place, |place| place.command(&["start"]));
+    node.wait_until(|node| node.place.read("console").contains("Attempt 2"));
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
 fn a_hangup_changes_nothing_where_there_is_no_keyring_file() {
     let mut node = Node::start(Place::new());
     for count in 1..=2 {
