@@ -18,7 +18,7 @@ use ledger::block::Block;
 use ledger::crypto::PrivateKey;
 use ledger::rules::Rules;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::database::DatabaseSettings;
@@ -150,7 +150,7 @@ pub struct Node {
     stages: JoinSet<pipeline::StageEnd>,
     servers: JoinSet<(&'static str, Drained)>,
     counters: Option<JoinHandle<()>>,
-    reread: Option<watch::Sender<u64>>,
+    reread: Option<Arc<Notify>>,
     stop_servers: watch::Sender<bool>,
     stop_stages: watch::Sender<bool>,
     stop_counters: watch::Sender<bool>,
@@ -195,9 +195,9 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
     watch_federation(&metrics, &chain, duty.clone());
     let keyring_fault = watch::Sender::new(None);
     let reread = settings.keyring_file.map(|path| {
-        let reread = watch::Sender::new(0);
+        let reread = Arc::new(Notify::new());
         let file = KeyringFile { path, chain: chain.clone(), alone, fault: keyring_fault.clone() };
-        let watching = keyring::watch_file(file, reread.subscribe(), stop_stages.subscribe());
+        let watching = keyring::watch_file(file, reread.clone(), stop_stages.subscribe());
         stages.spawn(async move {
             watching.await;
             ("keyring", Ok(()))
@@ -284,7 +284,7 @@ impl Node {
     /// What to call to have the keyring file read again at once; `None`: there is none.
     pub fn reread_keyring(&self) -> Option<impl Fn() + Send + 'static> {
         let reread = self.reread.clone()?;
-        Some(move || reread.send_modify(|orders| *orders += 1))
+        Some(move || reread.notify_one())
     }
 
     /// Serves until `order` is done (a signal, say), then drains. An error is a fault that ended the node by itself.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::ids::PublicKey;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::check_alone;
@@ -31,8 +31,8 @@ pub struct KeyringFile {
     pub fault: watch::Sender<Option<String>>,
 }
 
-/// Looks at the file until `stop`; at once when `order` counts up.
-pub async fn watch_file(file: KeyringFile, mut order: watch::Receiver<u64>, mut stop: watch::Receiver<bool>) {
+/// Looks at the file until `stop`; at once when ordered to.
+pub async fn watch_file(file: KeyringFile, order: Arc<Notify>, mut stop: watch::Receiver<bool>) {
     let KeyringFile { path, chain, alone, fault } = file;
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -40,7 +40,7 @@ pub async fn watch_file(file: KeyringFile, mut order: watch::Receiver<u64>, mut 
     loop {
         let asked = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            Ok(()) = order.changed() => true,
+            () = order.notified() => true,
             _ = ticks.tick() => false,
         };
         let place = path.clone();

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use ledger::ids::PublicKey;
-use serde_json::json;
 
 use crate::config::keypair::Keypair;
 use crate::config::keyring::Keyring;
@@ -89,9 +88,4 @@ fn shifted(bind: &BindAddress, n: u16) -> anyhow::Result<BindAddress> {
         first => first.checked_add(n * PORTS).with_context(|| format!("there are no {n} ports after {first}"))?,
     };
     Ok(BindAddress { host: bind.host.clone(), port })
-}
-
-/// What is said of each node when all serve.
-pub fn announcement(api: std::net::SocketAddr, stream: std::net::SocketAddr, key: PublicKey) -> serde_json::Value {
-    json!({"api": api.to_string(), "stream": stream.to_string(), "public_key": key.to_string()})
 }

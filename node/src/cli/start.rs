@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use ledger::ids::PublicKey;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -121,16 +121,24 @@ fn told(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static
     }
 }
 
+fn addresses(node: &app::Node) -> Value {
+    json!({"api": node.api.to_string(), "stream": node.stream.to_string()})
+}
+
 fn announce(nodes: &[app::Node], keys: &[PublicKey], context: &Context) {
     for (node, key) in nodes.iter().zip(keys) {
         tracing::info!(api = %node.api, stream = %node.stream, %key, "the node serves");
     }
     // A node goes on without anybody who reads this.
     let _ = match (context.json, nodes) {
-        (true, [node]) => context.answer("", &json!({"api": node.api.to_string(), "stream": node.stream.to_string()})),
+        (true, [node]) => context.answer("", &addresses(node)),
         (true, nodes) => {
-            let each = |(node, key): (&app::Node, &PublicKey)| nodes::announcement(node.api, node.stream, *key);
-            context.answer("", &json!({"nodes": nodes.iter().zip(keys).map(each).collect::<Vec<_>>()}))
+            let each = nodes.iter().zip(keys).map(|(node, key)| {
+                let mut told = addresses(node);
+                told["public_key"] = json!(key.to_string());
+                told
+            });
+            context.answer("", &json!({"nodes": each.collect::<Vec<_>>()}))
         }
         // In one write, for scripts that read along.
         (false, nodes) => {

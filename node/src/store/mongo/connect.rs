@@ -216,6 +216,20 @@ async fn initiated(connection: &Connection, prepared: Prepared, told: bool) -> F
     Failure::Unreachable(waits)
 }
 
+/// What a server answers. A future of the driver must not be dropped half-way: a task of its own goes on when nobody waits
+/// any more.
+async fn answer<T: Send + 'static>(
+    place: &str,
+    limit: Duration,
+    question: impl Future<Output = T> + Send + 'static,
+) -> std::result::Result<T, Failure> {
+    match tokio::time::timeout(limit + ANSWER, tokio::spawn(question)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(Failure::Unreachable(format!("{place}: the driver gave up"))),
+        Err(_) => Err(Failure::Unreachable(format!("{place}: no answer within {} s", ANSWER.as_secs()))),
+    }
+}
+
 /// Makes the driver's client and sees that it may work with the database. `None`: it finds no primary.
 async fn log_in(
     prepared: Prepared,
@@ -229,18 +243,15 @@ async fn log_in(
     let commands = prepared.commands();
     let client = prepared.client(&replica_set)?;
     let database = client.database(&name);
-    // A future of the driver must not be dropped half-way: a task of its own goes on when nobody waits any more.
     let asked = database.clone();
-    let answer = tokio::spawn(async move {
+    let questions = async move {
         asked.run_command(doc! {"listCollections": 1, "nameOnly": true, "cursor": {"batchSize": 1}}).await?;
         asked.run_command(doc! {"connectionStatus": 1}).await
-    });
-    let status = match tokio::time::timeout(limit + ANSWER, answer).await {
-        Ok(Ok(Ok(status))) => status,
-        Ok(Ok(Err(error))) if failure::is_without_primary(&error) => return Ok(None),
-        Ok(Ok(Err(error))) => return Err(failure::of_driver(&error, &place, &name, user.as_ref())),
-        Ok(Err(_)) => return Err(Failure::Unreachable(format!("{place}: the driver gave up"))),
-        Err(_) => return Err(Failure::Unreachable(format!("{place}: no answer within {} s", ANSWER.as_secs()))),
+    };
+    let status = match answer(&place, limit, questions).await? {
+        Ok(status) => status,
+        Err(error) if failure::is_without_primary(&error) => return Ok(None),
+        Err(error) => return Err(failure::of_driver(&error, &place, &name, user.as_ref())),
     };
     if let Some(expected) = subject {
         failure::check_subject(&status, &expected, &place)?;

@@ -6,7 +6,7 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
-use super::ANSWER;
+use super::answer;
 use super::failure::{self, Failure, one_line};
 use super::options::Prepared;
 
@@ -69,15 +69,11 @@ impl Server {
     /// The answer, or what the server says against the command.
     async fn ask(&self, command: Document) -> Result<Result<Document, Error>, Failure> {
         let admin = self.client.database("admin");
-        // A future of the driver must not be dropped half-way.
-        let answer = tokio::spawn(async move { admin.run_command(command).await });
-        match tokio::time::timeout(self.limit + ANSWER, answer).await {
-            Ok(Ok(Err(error))) if code(&error).is_none() => {
+        match answer(&self.place, self.limit, async move { admin.run_command(command).await }).await? {
+            Err(error) if code(&error).is_none() => {
                 Err(failure::of_driver(&error, &self.place, &self.database, self.user.as_ref()))
             }
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(Failure::Unreachable(format!("{}: the driver gave up", self.place))),
-            Err(_) => Err(Failure::Unreachable(format!("{}: no answer within {} s", self.place, ANSWER.as_secs()))),
+            answer => Ok(answer),
         }
     }
 }
