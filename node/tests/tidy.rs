@@ -294,7 +294,7 @@ fn sources() -> Vec<Source> {
             let kind = entry.extension().and_then(|kind| kind.to_str());
             let script = kind.is_none() && (path.starts_with("scripts/") || path.starts_with(".ci/"));
             if script || path == "Makefile" || kind.is_some_and(|kind| KINDS.contains(&kind)) {
-                let text = fs::read_to_string(&entry).unwrap();
+                let text = fs::read_to_string(&entry).unwrap_or_else(|e| panic!("{path}: {e}"));
                 found.push(Source { path, text });
             }
         }

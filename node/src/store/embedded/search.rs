@@ -84,6 +84,12 @@ struct State {
 impl Search {
     /// Opens or makes the index in a directory.
     pub fn open(dir: &Path) -> tantivy::Result<Self> {
+        // tantivy panics on some kinds of damage.
+        catch_unwind(|| Self::try_open(dir))
+            .unwrap_or_else(|_| Err(TantivyError::InternalError("a file of it is damaged".to_owned())))
+    }
+
+    fn try_open(dir: &Path) -> tantivy::Result<Self> {
         let mut schema = Schema::builder();
         let indexing = TextFieldIndexing::default().set_index_option(IndexRecordOption::WithFreqs);
         let text = schema.add_text_field("text", TextOptions::default().set_indexing_options(indexing));
