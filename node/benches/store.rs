@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bigchaindb::store::database::Database;
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
-use bigchaindb::store::{BacklogEntry, Settings, Store};
+use bigchaindb::store::{BacklogEntry, Settings, Store, Taken};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ledger::block::Block;
 use ledger::build::{self, Recipient};
@@ -66,7 +66,7 @@ fn store(c: &mut Criterion) {
                 |(entries, block, vote)| {
                     runtime.block_on(async {
                         store.write_backlog(entries).await.unwrap();
-                        store.write_block(block.clone()).await.unwrap();
+                        store.write_block(block.clone(), &Taken::by(key().public_key(), &[])).await.unwrap();
                         store.write_vote(&vote).await.unwrap();
                         assert!(store.decide(&block.id, true, Vec::new()).await.unwrap());
                     });

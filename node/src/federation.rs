@@ -88,9 +88,16 @@ impl Federation {
     /// Who puts a transaction into a block: CREATEs stay here (at anybody, once this node's key is retired), the
     /// TRANSFERs of one asset meet at one node, so that conflicting ones are seen by the same eyes.
     pub fn assignee(&self, tx: &Transaction) -> PublicKey {
+        match tx.operation() {
+            Operation::Create | Operation::Genesis if self.keys.contains(&self.node) => self.node,
+            _ => self.by_asset(tx),
+        }
+    }
+
+    /// The same at each node.
+    fn by_asset(&self, tx: &Transaction) -> PublicKey {
         let asset: Option<TxId> = match tx.operation() {
             Operation::Transfer => tx.asset_id().parse().ok(),
-            Operation::Create | Operation::Genesis if self.keys.contains(&self.node) => return self.node,
             Operation::Create | Operation::Genesis => Some(tx.id()),
         };
         match asset {
@@ -104,9 +111,10 @@ impl Federation {
     }
 
     /// Who puts a transaction into a block after a block of `maker` with it was decided invalid: never the same again,
-    /// whose keyring may be the reason.
+    /// whose keyring may be the reason. All nodes name the same one, as each of them gives it back: else it would be in a
+    /// block of each at once, and all of these invalid.
     pub fn assignee_after(&self, tx: &Transaction, maker: Option<PublicKey>) -> PublicKey {
-        let assignee = self.assignee(tx);
+        let assignee = self.by_asset(tx);
         if Some(assignee) == maker { self.next_assignee(&assignee) } else { assignee }
     }
 
@@ -137,6 +145,9 @@ fn sorted(keys: impl Iterator<Item = PublicKey>) -> Vec<PublicKey> {
 
 #[cfg(test)]
 mod tests {
+    use ledger::build::{self, Recipient};
+    use ledger::crypto::PrivateKey;
+
     use super::*;
 
     fn key(n: u8) -> PublicKey {
@@ -151,6 +162,21 @@ mod tests {
             assert_eq!(federation.next_assignee(&key(current)), key(next), "after {current}");
         }
         assert_eq!(Federation::new(key(3), &[]).next_assignee(&key(3)), key(3));
+    }
+
+    #[test]
+    fn all_nodes_give_an_invalid_block_s_create_to_the_same_other_node() {
+        let owner = PrivateKey::from_seed(&[1; 32]);
+        let recipient = Recipient { public_keys: vec![owner.public_key()], amount: 1 };
+        let unsigned = build::create(&[owner.public_key()], &[recipient], None, None).expect("a CREATE");
+        let signed = build::sign(&unsigned, &[owner]).expect("a signature");
+        let create = Transaction::from_value(&signed).expect("a transaction");
+        let keys = [1, 2, 3, 4].map(key);
+        for maker in keys {
+            let named = keys.map(|node| Federation::new(node, &keys).assignee_after(&create, Some(maker)));
+            assert!(named.iter().all(|assignee| *assignee == named[0] && *assignee != maker), "{maker}: {named:?}");
+        }
+        assert_eq!(keys.map(|node| Federation::new(node, &keys).assignee(&create)), keys, "at first it stays");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod mongo;
 pub mod recent;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -63,6 +64,25 @@ pub struct BacklogEntry {
     pub assignee: PublicKey,
     /// Since when, milliseconds since the Unix epoch.
     pub assigned_at: u64,
+}
+
+/// Which entries a node has taken to put them into a block: those with this assignment. It takes no others out of the
+/// backlog for that, whenever its order to do so arrives: what was assigned anew since is somebody else's, and may be the
+/// only copy left of a transaction whose block was decided invalid meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Whose they are.
+    pub assignee: PublicKey,
+    /// Since when, from the first to the last, milliseconds since the Unix epoch.
+    pub assigned_at: RangeInclusive<u64>,
+}
+
+impl Taken {
+    /// The entries of one assignee; with none of them, nothing.
+    pub fn by(assignee: PublicKey, entries: &[BacklogEntry]) -> Self {
+        let times = || entries.iter().map(|entry| entry.assigned_at);
+        Self { assignee, assigned_at: times().min().unwrap_or(1)..=times().max().unwrap_or(0) }
+    }
 }
 
 /// Why a transaction was dropped from the backlog.
@@ -181,14 +201,14 @@ pub trait Store: Send + Sync + 'static {
     /// Entries as they are written or reassigned.
     async fn backlog_feed(&self, after: Option<&Position>, limit: usize) -> Result<Batch<BacklogEntry>>;
 
-    /// Entries assigned before this time (milliseconds since the Unix epoch), oldest first.
-    async fn backlog_assigned_before(&self, time: u64, limit: usize) -> Result<Vec<BacklogEntry>>;
+    /// Entries assigned before or after this span of time (milliseconds since the Unix epoch), oldest first.
+    async fn backlog_assigned_outside(&self, span: RangeInclusive<u64>, limit: usize) -> Result<Vec<BacklogEntry>>;
 
     /// Compare and set: an entry is given the new assignee and time only if it still has the old ones.
     /// Returns those that were changed; they appear in the feed again.
     async fn reassign(&self, entries: &[BacklogEntry], to: PublicKey, at: u64) -> Result<Vec<TxId>>;
 
-    /// Takes entries out because they are in a block already.
+    /// Takes entries out, whomever they wait for, because they are in a valid block.
     async fn delete_backlog(&self, ids: &[TxId]) -> Result<()>;
 
     /// Takes entries out and keeps the reason. A later copy of the transaction erases it: see [`Self::rejection`].
@@ -212,7 +232,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Writes a block and takes its transactions out of the backlog. A block with that id is left as it is.
-    async fn write_block(&self, block: Arc<Block>) -> Result<()>;
+    async fn write_block(&self, block: Arc<Block>, taken: &Taken) -> Result<()>;
 
     /// Blocks as they are written, without the genesis block, which needs no vote. After a position, those that are
     /// decided by now are among them.
@@ -240,7 +260,8 @@ pub trait Store: Send + Sync + 'static {
     async fn last_vote(&self, node: &PublicKey) -> Result<Option<Vote>>;
 
     /// Records a decision, once and for ever. `requeue`: entries of an invalid block that go back to the backlog in
-    /// the same write, unless they wait there already or another block that is not decided invalid holds them.
+    /// the same write, unless another block that is not decided invalid holds them. One that waits there as the block's
+    /// maker took it is assigned anew; one that waits otherwise stays as it is.
     /// `false`: it was recorded before; nothing was written. Nothing can be decided on the genesis block.
     async fn decide(&self, block: &BlockId, valid: bool, requeue: Vec<BacklogEntry>) -> Result<bool>;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bigchaindb::store::database::{Database, Duty};
 use bigchaindb::store::mongo::{MongoStore, Options};
-use bigchaindb::store::{Settings, Store, StoreError};
+use bigchaindb::store::{Settings, Store, StoreError, Taken};
 use ledger::block::Block;
 use ledger::crypto::PrivateKey;
 use ledger::rules::Rules;
@@ -26,6 +26,11 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 fn key() -> PrivateKey {
     PrivateKey::from_seed(&[1; 32])
+}
+
+/// None of the entries of the backlog.
+fn nothing() -> Taken {
+    Taken::by(key().public_key(), &[])
 }
 
 async fn store(server: &Mongod) -> MongoStore {
@@ -55,7 +60,7 @@ async fn whoever_gives_it_back_is_followed_at_once_and_whoever_waits_writes_noth
     let Some(server) = Mongod::start(&[]) else { return };
     let (first, block) = founded(&server).await;
     // Without a lease in play, as a command that looks into a ledger, nothing is refused.
-    first.write_block(block.clone()).await.unwrap();
+    first.write_block(block.clone(), &nothing()).await.unwrap();
     assert_eq!(until(&mut first.compete(LASTS), is_ours).await, Duty::Ours { epoch: 1 });
     let second = store(&server).await;
     let mut duty = second.compete(LASTS);
@@ -65,7 +70,7 @@ async fn whoever_gives_it_back_is_followed_at_once_and_whoever_waits_writes_noth
     let genesis = first.genesis().await.unwrap().id;
     let vote = Vote::create(block.id, genesis, true, 1_500_000_002, &key());
     for refused in [
-        second.write_block(block.clone()).await,
+        second.write_block(block.clone(), &nothing()).await,
         second.write_vote(&vote).await.map(drop),
         second.decide(&block.id, true, Vec::new()).await.map(drop),
         second.delete_backlog(&[]).await,
@@ -98,7 +103,7 @@ fn a_process_that_was_stopped_for_a_while_writes_nothing_when_it_goes_on() {
             going_on.recv().unwrap();
             // Before it could have asked: it believes to be the holder.
             assert!(is_ours(&duty.borrow()));
-            let refused = store.write_block(block).await;
+            let refused = store.write_block(block, &nothing()).await;
             assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
             until(&mut duty, |duty| matches!(duty, Duty::Theirs { .. })).await;
         });

@@ -22,6 +22,8 @@ mod lookups;
 mod mongo;
 #[path = "mongod/mod.rs"]
 mod mongod;
+#[path = "store_conformance/nodes.rs"]
+mod nodes;
 #[path = "store_conformance/reopening.rs"]
 mod reopening;
 #[path = "store_conformance/search.rs"]

@@ -19,7 +19,7 @@ use bigchaindb::store::{Store, StoreError};
 #[allow(dead_code)] // Shared with the conformance suite, which uses all of it.
 mod world;
 
-use world::{block, create, entry, initialise};
+use world::{block, create, entry, initialise, taken};
 
 fn open(path: &Path) -> Result<EmbeddedStore, StoreError> {
     EmbeddedStore::open(path, Options { segment_bytes: 4096, ..Options::default() })
@@ -41,7 +41,7 @@ async fn filled(path: &Path) {
         let tx = create(4, &[(4, 1)], &format!("{{\"n\":{n}}}"));
         store.write_backlog(vec![entry(&tx, 1, 1)]).await.unwrap();
         let made = block(&[&tx], n);
-        store.write_block(made.clone()).await.unwrap();
+        store.write_block(made.clone(), &taken()).await.unwrap();
         store.decide(&made.id, true, Vec::new()).await.unwrap();
     }
     store.close().await.unwrap();

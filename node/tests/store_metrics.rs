@@ -19,7 +19,7 @@ mod node;
 #[allow(dead_code)] // Shared with the conformance suite, which uses all of it.
 mod world;
 
-use world::{block, create, entry, initialise};
+use world::{block, create, entry, initialise, taken};
 
 /// The value of a sample.
 fn sample(text: &str, name: &str) -> f64 {
@@ -38,7 +38,7 @@ fn what_waits_in_the_store_is_told_and_how_long_it_works() {
         initialise(store.as_ref()).await;
         let [one, two, three] = ["1", "2", "3"].map(|n| create(4, &[(4, 1)], &format!("{{\"n\":{n}}}")));
         store.write_backlog(vec![entry(&one, 1, 1), entry(&two, 1, 1), entry(&three, 1, 1)]).await.unwrap();
-        store.write_block(block(&[&one], 1)).await.unwrap();
+        store.write_block(block(&[&one], 1), &taken()).await.unwrap();
         store.locate(&[one.id()]).await.unwrap();
         let text = metrics.render();
         assert_eq!(sample(&text, "bigchaindb_backlog_transactions"), 2.0);

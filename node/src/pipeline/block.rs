@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use super::decided::Decisions;
 use super::{Context, next, patiently};
 use crate::chain::{Purpose, status_of};
-use crate::store::{BacklogEntry, Batch, Position, Rejection, Result, StoreError};
+use crate::store::{BacklogEntry, Batch, Position, Rejection, Result, StoreError, Taken};
 
 /// Transactions that wait for a decision at most; beyond, the stale monitor brings them back.
 const WAITING_LIMIT: usize = 10_000;
@@ -35,9 +35,11 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
     let mut decided = stage.context.decided.subscribe();
     while let Some(entries) = stage.collect(&mut decided, &mut stop).await? {
         let begun = Instant::now();
+        let entries = stage.renew(entries, &stop).await?;
+        let taken = Taken::by(stage.context.chain.federation().node(), &entries);
         let packed = stage.sort_out(entries, &stop).await?;
         if !packed.is_empty() {
-            stage.write(packed, &stop).await?;
+            stage.write(packed, &taken, &stop).await?;
         }
         stage.context.metrics.worked("block", begun.elapsed());
     }
@@ -104,7 +106,6 @@ impl Stage {
         entries: Vec<BacklogEntry>,
         stop: &watch::Receiver<bool>,
     ) -> Result<Vec<Arc<Transaction>>> {
-        let entries = self.renew(entries, stop).await?;
         let chain = &self.context.chain;
         let transactions: Vec<Arc<Transaction>> = entries.iter().map(|e| e.transaction.clone()).collect();
         let ids: Vec<TxId> = transactions.iter().map(|tx| tx.id()).collect();
@@ -208,7 +209,12 @@ impl Stage {
         }
     }
 
-    async fn write(&mut self, mut transactions: Vec<Arc<Transaction>>, stop: &watch::Receiver<bool>) -> Result<()> {
+    async fn write(
+        &mut self,
+        mut transactions: Vec<Arc<Transaction>>,
+        taken: &Taken,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<()> {
         let chain = &self.context.chain;
         while !transactions.is_empty() {
             let rest = self.split_off_beyond(&mut transactions).await?;
@@ -221,7 +227,7 @@ impl Stage {
             self.written = Some(Instant::now());
             {
                 let _moving = self.context.moving.lock().await;
-                patiently("write the block", stop, || chain.store().write_block(block.clone())).await?;
+                patiently("write the block", stop, || chain.store().write_block(block.clone(), taken)).await?;
             }
             self.context.metrics.block_written(n);
             tracing::debug!(block = %id, transactions = n, "Write new block");

@@ -30,10 +30,10 @@ async fn reassign(context: &Context, stop: &watch::Receiver<bool>) -> Result<()>
     let (chain, federation) = (&context.chain, context.chain.federation());
     let now = chain.now();
     let delay = u64::try_from(context.tuning.reassign_delay.as_millis()).unwrap_or(u64::MAX);
-    let oldest = patiently("oldest", stop, || chain.store().backlog_assigned_before(u64::MAX, BATCH)).await?;
     // What is assigned in the future was assigned by a wrong clock: it would wait until then for an assignee that is gone.
     let timely = now.saturating_sub(delay)..=now.saturating_add(delay);
-    let stale = oldest.into_iter().filter(|entry| !timely.contains(&entry.assigned_at));
+    let outside = || chain.store().backlog_assigned_outside(timely.clone(), BATCH);
+    let stale = patiently("stale", stop, outside).await?;
     let mut by_next: BTreeMap<PublicKey, Vec<BacklogEntry>> = BTreeMap::new();
     for entry in stale {
         by_next.entry(federation.next_assignee(&entry.assignee)).or_default().push(entry);

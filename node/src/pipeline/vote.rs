@@ -19,10 +19,13 @@ use tokio::time::{Instant, timeout};
 use super::{Context, next, patiently};
 use crate::chain::{Chain, Purpose};
 use crate::federation::Federation;
-use crate::store::{Result, StoredBlock};
+use crate::store::{Occurrence, Result, StoredBlock};
 
 /// Blocks taken from the feed at once.
 const BATCH: usize = 16;
+
+/// Blocks whose votes are read at once at the start.
+const RECALLED: usize = 256;
 
 /// Runs until told to stop.
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
@@ -34,6 +37,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
         None => (patiently("genesis", &stop, || store.genesis()).await?.id, 0),
     };
     let mut stage = Stage { context, previous, last_timestamp, voted: HashSet::new() };
+    stage.recall(&stop).await?;
     let mut position = None;
     while let Some(batch) = next(store.block_feed(position.as_ref(), BATCH), &mut stop).await? {
         stage.context.met.begun();
@@ -68,7 +72,7 @@ impl Stage {
         if !listed && objection.is_none() {
             return Ok(());
         }
-        if self.has_vote(&block.id, stop).await? {
+        if !self.votes_of(std::slice::from_ref(&block.id), stop).await?.is_empty() {
             self.voted.insert(block.id);
             return Ok(());
         }
@@ -94,12 +98,26 @@ impl Stage {
         Ok(())
     }
 
-    async fn has_vote(&self, block: &BlockId, stop: &watch::Receiver<bool>) -> Result<bool> {
+    /// Finds out which undecided blocks have a vote of this node. The feed begins with them, but in an order that follows
+    /// their makers' clocks: a block must not be judged before they are known.
+    async fn recall(&mut self, stop: &watch::Receiver<bool>) -> Result<()> {
+        let store = self.context.chain.store().clone();
+        let undecided = patiently("undecided blocks", stop, || store.undecided_blocks()).await?;
+        for blocks in undecided.chunks(RECALLED) {
+            let voted = self.votes_of(blocks, stop).await?;
+            self.voted.extend(voted);
+        }
+        Ok(())
+    }
+
+    /// On which of these blocks this node has voted.
+    async fn votes_of(&self, blocks: &[BlockId], stop: &watch::Receiver<bool>) -> Result<Vec<BlockId>> {
         let chain = &self.context.chain;
         let me = chain.federation().node();
-        let votes = patiently("votes", stop, || chain.store().votes(std::slice::from_ref(block))).await?;
+        let votes = patiently("votes", stop, || chain.store().votes(blocks)).await?;
         let votes = votes.iter().flatten().filter_map(|stored| Vote::from_bytes(&stored.bytes));
-        Ok(votes.into_iter().any(|vote| vote.node_pubkey == me && vote.signature_valid(chain.verifier().as_ref())))
+        let mine = votes.filter(|vote| vote.node_pubkey == me && vote.signature_valid(chain.verifier().as_ref()));
+        Ok(mine.map(|vote| vote.voting_for_block).collect())
     }
 
     /// Keeps the set small: what is decided meanwhile is known to the store.
@@ -124,16 +142,19 @@ impl Stage {
         if let Some(broken) = foreign(chain, &chain.federation(), block) {
             return Ok(Some(Some(broken)));
         }
-        if let Some(broken) = self.repeated(block, stop).await? {
-            return Ok(Some(Some(broken)));
-        }
         let mut pause = Duration::from_millis(100);
         let mut decided = self.context.decided.subscribe();
         let patience = Instant::now() + self.context.tuning.input_wait;
         loop {
+            let mut unknown = match self.repeated(block, stop).await? {
+                None => None,
+                Some(BlockStatus::Undecided) if Instant::now() < patience => {
+                    Some("a transaction is in an undecided block".to_owned())
+                }
+                Some(_) => return Ok(Some(Some(Invalid::DuplicateTransaction))),
+            };
             let purpose = Purpose::Voting { voted: &self.voted };
             let verdicts = patiently("judge", stop, || chain.judge_all(&block.transactions, purpose)).await?;
-            let mut unknown = None;
             for verdict in verdicts {
                 match verdict {
                     Verdict::Valid => {}
@@ -155,17 +176,18 @@ impl Stage {
         }
     }
 
-    /// A transaction that stands in another block already: valid, or undecided with our vote.
-    async fn repeated(&self, block: &Block, stop: &watch::Receiver<bool>) -> Result<Option<Invalid>> {
+    /// How another block stands that holds one of the transactions already: valid, or undecided with our vote. The others
+    /// may have decided that it is invalid, and put the transaction into this one.
+    async fn repeated(&self, block: &Block, stop: &watch::Receiver<bool>) -> Result<Option<BlockStatus>> {
         let chain = &self.context.chain;
         let ids: Vec<_> = block.transactions.iter().map(|tx| tx.id()).collect();
         let located = patiently("locate", stop, || chain.store().locate(&ids)).await?;
-        let elsewhere = located.iter().flatten().any(|found| {
-            found.blocks.iter().filter(|b| b.block != block.id).any(|b| {
-                b.status == BlockStatus::Valid || b.status == BlockStatus::Undecided && self.voted.contains(&b.block)
-            })
-        });
-        Ok(elsewhere.then_some(Invalid::DuplicateTransaction))
+        let others = || located.iter().flatten().flat_map(|found| &found.blocks).filter(|b| b.block != block.id);
+        if others().any(|b| b.status == BlockStatus::Valid) {
+            return Ok(Some(BlockStatus::Valid));
+        }
+        let open = |b: &Occurrence| b.status == BlockStatus::Undecided && self.voted.contains(&b.block);
+        Ok(others().any(open).then_some(BlockStatus::Undecided))
     }
 }
 

@@ -31,6 +31,7 @@ pub mod state;
 pub mod tail;
 
 use std::fs;
+use std::ops::{Bound, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -59,7 +60,7 @@ use super::database::{Database, Depths, Duty, Observer, StoreWork};
 use super::recent::Recent;
 use super::{
     Amount, BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
-    StoredBlock, StoredVote,
+    StoredBlock, StoredVote, Taken,
 };
 
 /// Writes that may wait for the commit thread.
@@ -319,10 +320,11 @@ impl Store for EmbeddedStore {
         wait_for(&self.shared, &self.shared.wakes.backlog, ask).await
     }
 
-    async fn backlog_assigned_before(&self, time: u64, limit: usize) -> Result<Vec<BacklogEntry>> {
+    async fn backlog_assigned_outside(&self, span: RangeInclusive<u64>, limit: usize) -> Result<Vec<BacklogEntry>> {
         let tail = self.shared.tail.read();
-        let old = tail.by_time.range(..(time, 0)).take(limit);
-        Ok(old.filter_map(|(_, feed)| tail.backlog.get(feed)).map(|waiting| waiting.entry.clone()).collect())
+        let after = (Bound::Excluded((*span.end(), u64::MAX)), Bound::Unbounded);
+        let outside = tail.by_time.range(..(*span.start(), 0)).chain(tail.by_time.range(after)).take(limit);
+        Ok(outside.filter_map(|(_, feed)| tail.backlog.get(feed)).map(|waiting| waiting.entry.clone()).collect())
     }
 
     async fn reassign(&self, entries: &[BacklogEntry], to: PublicKey, at: u64) -> Result<Vec<TxId>> {
@@ -353,7 +355,8 @@ impl Store for EmbeddedStore {
         self.shared.backlog_bytes.load(Ordering::Relaxed)
     }
 
-    async fn write_block(&self, block: Arc<Block>) -> Result<()> {
+    // Nobody else writes, and this is one write: what waits with these ids is what was taken.
+    async fn write_block(&self, block: Arc<Block>, _taken: &Taken) -> Result<()> {
         self.call(Request::Block(block)).await.map(drop)
     }
 

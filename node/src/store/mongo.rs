@@ -35,6 +35,7 @@ pub mod schema;
 pub mod shared;
 pub mod waiting;
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ use self::shared::Shared;
 use super::database::{Database, Depths, Duty, Observer};
 use super::{
     BacklogEntry, Batch, Counts, FoundAsset, Located, Position, Rejection, Result, Settings, Store, StoreError,
-    StoredBlock, StoredVote,
+    StoredBlock, StoredVote, Taken,
 };
 
 /// Who else works on the database.
@@ -131,7 +132,7 @@ impl MongoStore {
         };
         if let Some(settings) = store.shared.settings().await? {
             store.prepare(settings.rules).await?;
-            let waiting = store.shared.assigned_before(None, 0).await?;
+            let waiting = store.shared.assigned_outside(None, 0).await?;
             for chunk in waiting.chunks(AHEAD) {
                 store.shared.entries(chunk).await?;
             }
@@ -275,8 +276,8 @@ impl Store for MongoStore {
         self.backlog_feed.next(after, limit).await
     }
 
-    async fn backlog_assigned_before(&self, time: u64, limit: usize) -> Result<Vec<BacklogEntry>> {
-        let ids = self.shared.assigned_before(Some(time), limit).await?;
+    async fn backlog_assigned_outside(&self, span: RangeInclusive<u64>, limit: usize) -> Result<Vec<BacklogEntry>> {
+        let ids = self.shared.assigned_outside(Some(&span), limit).await?;
         Ok(self.shared.entries(&ids).await?.into_iter().map(|(_, entry)| entry).collect())
     }
 
@@ -287,7 +288,7 @@ impl Store for MongoStore {
 
     async fn delete_backlog(&self, ids: &[TxId]) -> Result<()> {
         self.shared.may_write()?;
-        self.shared.delete_backlog(ids).await
+        self.shared.delete_backlog(ids, None).await
     }
 
     async fn reject(&self, rejections: Vec<Rejection>) -> Result<()> {
@@ -311,9 +312,9 @@ impl Store for MongoStore {
         documents::fitting(transactions)
     }
 
-    async fn write_block(&self, block: Arc<Block>) -> Result<()> {
+    async fn write_block(&self, block: Arc<Block>, taken: &Taken) -> Result<()> {
         self.shared.may_write()?;
-        self.shared.write_block(block).await
+        self.shared.write_block(block, taken).await
     }
 
     async fn block_feed(&self, after: Option<&Position>, limit: usize) -> Result<Batch<StoredBlock>> {

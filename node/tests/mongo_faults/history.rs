@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bigchaindb::store::mongo::connect;
 use bigchaindb::store::mongo::{MongoStore, Options};
-use bigchaindb::store::{BacklogEntry, Batch, Position, Result, Settings, Store as _};
+use bigchaindb::store::{BacklogEntry, Batch, Position, Result, Settings, Store as _, Taken};
 use ledger::block::Block;
 use ledger::ids::{BlockId, TxId};
 use ledger::rules::Rules;
@@ -72,7 +72,7 @@ impl World {
         let block = Block::create(vec![packed], &[key(0).public_key()], 1_500_000_001, &key(0));
         let vote = Vote::create(block.id, self.genesis.id, true, 1_500_000_001, &key(0));
         (missing.blocks, missing.votes) = ([block.id].into(), [block.id].into());
-        self.far.write_block(Arc::new(block)).await.unwrap();
+        self.far.write_block(Arc::new(block), &Taken::by(key(0).public_key(), &[])).await.unwrap();
         assert!(self.far.write_vote(&vote).await.unwrap());
         let transactions: Vec<Arc<Transaction>> = entries.map(|n| Arc::new(create(&owner(), n))).collect();
         missing.backlog = transactions.iter().map(|tx| tx.id()).collect();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigchaindb::store::{BacklogEntry, Rejection, StoredVote};
+use bigchaindb::store::{BacklogEntry, Rejection, StoredVote, Taken};
 use ledger::block::Block;
 use ledger::ids::{BlockId, PublicKey, TxId};
 use ledger::transaction::Transaction;
@@ -141,8 +141,26 @@ impl Database {
         true
     }
 
-    pub fn delete_backlog(&mut self, ids: &[TxId]) {
-        self.backlog.retain(|_, entry| !ids.contains(&entry.transaction.id()));
+    /// Entries that waited for one node are given to others.
+    pub fn assign_anew(&mut self, entries: &[BacklogEntry], from: &str) {
+        for new in entries {
+            let same = |entry: &BacklogEntry| {
+                entry.transaction.id() == new.transaction.id() && entry.assignee.to_string() == from
+            };
+            if let Some((key, entry)) = self.backlog.iter_mut().find(|(_, entry)| same(entry)) {
+                (entry.assignee, entry.assigned_at) = (new.assignee, new.assigned_at);
+                let key = *key;
+                self.tell(Collection::Backlog, key);
+            }
+        }
+    }
+
+    pub fn delete_backlog(&mut self, ids: &[TxId], taken: Option<&Taken>) {
+        let is_taken = |entry: &BacklogEntry| {
+            let by = |t: &Taken| entry.assignee == t.assignee && t.assigned_at.contains(&entry.assigned_at);
+            ids.contains(&entry.transaction.id()) && taken.is_none_or(by)
+        };
+        self.backlog.retain(|_, entry| !is_taken(entry));
         for id in ids {
             invariants::nothing_is_lost(self, id, "left the backlog");
         }

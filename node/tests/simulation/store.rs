@@ -2,6 +2,7 @@
 //! own, that may be slow, fail, or be done without an answer; a node may die between any two.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bigchaindb::store::{
     BacklogEntry, Batch, Counts, FoundAsset, Located, Occurrence, Position, Rejection, Result, Settings, Store,
-    StoreError, StoredBlock, StoredVote,
+    StoreError, StoredBlock, StoredVote, Taken,
 };
 use ledger::block::Block;
 use ledger::election::BlockStatus;
@@ -162,7 +163,8 @@ impl NodeStore {
         }
     }
 
-    async fn add(&self, entries: Vec<BacklogEntry>, except: Option<BlockId>) -> Result<()> {
+    /// Gives those that wait already.
+    async fn add(&self, entries: Vec<BacklogEntry>, except: Option<BlockId>) -> Result<Vec<BacklogEntry>> {
         let ids: Vec<TxId> = entries.iter().map(|entry| entry.transaction.id()).collect();
         let mut held = self.to.read("blocks of", |db| db.holding(|tx| ids.contains(&tx.id()))).await?;
         held.retain(|(block, _)| except != Some(*block));
@@ -182,16 +184,55 @@ impl NodeStore {
         // Python nodes miss what is written in batches.
         let batches: Vec<Vec<_>> =
             if self.with_python() { new.into_iter().map(|one| vec![one]).collect() } else { vec![new] };
+        let mut waiting = Vec::new();
         for batch in batches.into_iter().filter(|batch| !batch.is_empty()) {
             let about = About::Tx(batch[0].1.transaction.id());
             let insert = move |db: &mut Database| {
-                for (key, entry) in batch {
-                    db.insert_backlog(key, entry);
-                }
+                let refused =
+                    |(key, entry): (Key, BacklogEntry)| (!db.insert_backlog(key, entry.clone())).then_some(entry);
+                batch.into_iter().filter_map(refused).collect::<Vec<_>>()
             };
-            self.to.write(what, about, insert).await?;
+            waiting.extend(self.to.write(what, about, insert).await?);
         }
-        Ok(())
+        Ok(waiting)
+    }
+
+    async fn requeue(&self, entries: Vec<BacklogEntry>, block: BlockId) -> Result<()> {
+        let mut missing = entries;
+        for _ in 0..10 {
+            let waiting = self.add(missing, Some(block)).await?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let maker =
+                self.block(&block).await?.map(|stored| stored.block.header.node_pubkey.clone()).unwrap_or_default();
+            let (anew, about) = (waiting.clone(), About::Block(block));
+            self.to.write("assigns anew", about, move |db| db.assign_anew(&anew, &maker)).await?;
+            let there = self.waiting(|tx| waiting.iter().any(|entry| entry.transaction.id() == tx.id())).await?;
+            let there: BTreeSet<TxId> = there.iter().map(|tx| tx.id()).collect();
+            missing = waiting.into_iter().filter(|entry| !there.contains(&entry.transaction.id())).collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable("simulated: what a block held comes and goes".to_owned()))
+    }
+
+    async fn delete(&self, ids: &[TxId], taken: Option<&Taken>) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        if self.with_python() {
+            // A document's key counts whole seconds.
+            let late = |(key, e): (&Key, &BacklogEntry)| {
+                ids.contains(&e.transaction.id()) && e.assigned_at > key.seconds * 1000 + 1500
+            };
+            if self.to.read("any reassigned", |db| db.backlog.iter().any(late)).await? {
+                self.to.pause(READ_BACK).await;
+            }
+        }
+        let (ids, taken, about) = (ids.to_vec(), taken.cloned(), About::Tx(ids[0]));
+        self.to.write("deletes from the backlog", about, move |db| db.delete_backlog(&ids, taken.as_ref())).await
     }
 
     /// Puts together what blocks and backlog hold, by transaction.
@@ -254,22 +295,26 @@ impl Store for NodeStore {
     }
 
     async fn write_backlog(&self, entries: Vec<BacklogEntry>) -> Result<()> {
-        self.add(entries, None).await
+        self.add(entries, None).await.map(drop)
     }
 
     async fn backlog_feed(&self, after: Option<&Position>, limit: usize) -> Result<Batch<BacklogEntry>> {
         self.backlog_feed.next(after, limit).await
     }
 
-    async fn backlog_assigned_before(&self, time: u64, limit: usize) -> Result<Vec<BacklogEntry>> {
-        let before = |db: &Database| {
-            let mut entries: Vec<(u64, Key)> =
-                db.backlog.iter().filter(|(_, e)| e.assigned_at < time).map(|(key, e)| (e.assigned_at, *key)).collect();
+    async fn backlog_assigned_outside(&self, span: RangeInclusive<u64>, limit: usize) -> Result<Vec<BacklogEntry>> {
+        let outside = |db: &Database| {
+            let mut entries: Vec<(u64, Key)> = db
+                .backlog
+                .iter()
+                .filter(|(_, e)| !span.contains(&e.assigned_at))
+                .map(|(key, e)| (e.assigned_at, *key))
+                .collect();
             entries.sort_unstable();
             entries.truncate(limit);
             entries
         };
-        let keys = self.to.read("assigned before", before).await?;
+        let keys = self.to.read("assigned outside", outside).await?;
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -289,20 +334,7 @@ impl Store for NodeStore {
     }
 
     async fn delete_backlog(&self, ids: &[TxId]) -> Result<()> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        if self.with_python() {
-            // A document's key counts whole seconds.
-            let late = |(key, e): (&Key, &BacklogEntry)| {
-                ids.contains(&e.transaction.id()) && e.assigned_at > key.seconds * 1000 + 1500
-            };
-            if self.to.read("any reassigned", |db| db.backlog.iter().any(late)).await? {
-                self.to.pause(READ_BACK).await;
-            }
-        }
-        let (ids, about) = (ids.to_vec(), About::Tx(ids[0]));
-        self.to.write("deletes from the backlog", about, move |db| db.delete_backlog(&ids)).await
+        self.delete(ids, None).await
     }
 
     async fn reject(&self, rejections: Vec<Rejection>) -> Result<()> {
@@ -311,7 +343,7 @@ impl Store for NodeStore {
             let about = About::Tx(rejection.transaction_id);
             self.to.write("rejects", about, move |db| db.put_rejection(rejection)).await?;
         }
-        self.delete_backlog(&ids).await
+        self.delete(&ids, None).await
     }
 
     async fn rejection(&self, id: &TxId) -> Result<Option<Rejection>> {
@@ -331,7 +363,7 @@ impl Store for NodeStore {
         self.to.world.look(|db| db.backlog.values().map(|entry| entry.transaction.bytes().len()).sum())
     }
 
-    async fn write_block(&self, block: Arc<Block>) -> Result<()> {
+    async fn write_block(&self, block: Arc<Block>, taken: &Taken) -> Result<()> {
         if self.to.read("has block", |db| db.find_block(&block.id).is_some()).await? {
             if self.statuses(&[block.id]).await?.contains(&BlockStatus::Invalid) {
                 return Ok(());
@@ -345,7 +377,7 @@ impl Store for NodeStore {
             self.to.write("inserts block", About::Block(block.id), move |db| db.insert_block(key, insert)).await?;
         }
         let ids: Vec<TxId> = block.transactions.iter().map(|tx| tx.id()).collect();
-        self.delete_backlog(&ids).await
+        self.delete(&ids, Some(taken)).await
     }
 
     async fn block_feed(&self, after: Option<&Position>, limit: usize) -> Result<Batch<StoredBlock>> {
@@ -405,7 +437,7 @@ impl Store for NodeStore {
             return Ok(false);
         }
         if !requeue.is_empty() {
-            self.add(requeue, Some(*block)).await?;
+            self.requeue(requeue, *block).await?;
         }
         let (me, id) = (self.to.key, *block);
         let what = if valid { "decides valid" } else { "decides invalid" };

@@ -3,7 +3,7 @@
 use bigchaindb::store::StoreError;
 
 use crate::Backend;
-use crate::world::{self, backlog_now, block, create, entry, public, rejection};
+use crate::world::{self, backlog_now, block, create, entry, public, rejection, taken};
 
 fn ids(entries: &[bigchaindb::store::BacklogEntry]) -> Vec<ledger::ids::TxId> {
     entries.iter().map(|entry| entry.transaction.id()).collect()
@@ -15,7 +15,7 @@ pub async fn starts_uninitialised(backend: &mut dyn Backend) {
     assert!(matches!(store.genesis().await, Err(StoreError::NotInitialised)));
     let tx = create(4, &[(4, 1)], "{}");
     assert!(matches!(store.write_backlog(vec![entry(&tx, 1, 1)]).await, Err(StoreError::NotInitialised)));
-    assert!(matches!(store.write_block(block(&[&tx], 1)).await, Err(StoreError::NotInitialised)));
+    assert!(matches!(store.write_block(block(&[&tx], 1), &taken()).await, Err(StoreError::NotInitialised)));
     let genesis = world::initialise(store.as_ref()).await;
     assert_eq!(store.settings().await.unwrap(), Some(world::settings()));
     assert_eq!(genesis.id, world::genesis().id);
@@ -49,9 +49,9 @@ pub async fn leaves_out_what_it_has(backend: &mut dyn Backend) {
     let [waiting, undecided, valid] = ["1", "2", "3"].map(|n| create(4, &[(4, 1)], &format!("{{\"n\":{n}}}")));
     store.write_backlog(vec![entry(&waiting, 1, 1), entry(&waiting, 1, 2)]).await.unwrap();
     store.write_backlog(vec![entry(&waiting, 2, 3)]).await.unwrap();
-    store.write_block(block(&[&undecided], 1)).await.unwrap();
+    store.write_block(block(&[&undecided], 1), &taken()).await.unwrap();
     let decided = block(&[&valid], 2);
-    store.write_block(decided.clone()).await.unwrap();
+    store.write_block(decided.clone(), &taken()).await.unwrap();
     store.decide(&decided.id, true, Vec::new()).await.unwrap();
     for _ in 0..2 {
         store.write_backlog(vec![entry(&undecided, 1, 4), entry(&valid, 1, 5)]).await.unwrap();
@@ -71,7 +71,7 @@ pub async fn takes_back_what_an_invalid_block_held(backend: &mut dyn Backend) {
     world::initialise(store.as_ref()).await;
     let tx = create(4, &[(4, 1)], "{}");
     let bad = block(&[&tx], 1);
-    store.write_block(bad.clone()).await.unwrap();
+    store.write_block(bad.clone(), &taken()).await.unwrap();
     store.decide(&bad.id, false, Vec::new()).await.unwrap();
     assert_eq!((store.backlog_len(), store.backlog_bytes()), (0, 0));
     store.write_backlog(vec![entry(&tx, 2, 7)]).await.unwrap();
@@ -110,10 +110,14 @@ pub async fn lists_what_was_assigned_before(backend: &mut dyn Backend) {
     for (tx, at) in txs.iter().zip([30, 10, 40, 20]) {
         store.write_backlog(vec![entry(tx, 1, at)]).await.unwrap();
     }
-    let before = async |time, limit| ids(&store.backlog_assigned_before(time, limit).await.unwrap());
+    let before = async |time, limit| ids(&store.backlog_assigned_outside(time..=u64::MAX, limit).await.unwrap());
     assert_eq!(before(30, 9).await, [txs[1].id(), txs[3].id()], "strictly before");
     assert_eq!(before(31, 2).await, [txs[1].id(), txs[3].id()]);
     assert_eq!(before(u64::MAX, 9).await, [txs[1].id(), txs[3].id(), txs[0].id(), txs[2].id()]);
+    let outside = async |from, to, limit| ids(&store.backlog_assigned_outside(from..=to, limit).await.unwrap());
+    assert_eq!(outside(20, 30, 9).await, [txs[1].id(), txs[2].id()], "before and after, not within");
+    assert_eq!(outside(0, 39, 9).await, [txs[2].id()], "strictly after");
+    assert_eq!(outside(20, 30, 1).await, [txs[1].id()]);
     store.reassign(&[entry(&txs[1], 1, 10)], public(2), 50).await.unwrap();
     store.delete_backlog(&[txs[3].id()]).await.unwrap();
     assert_eq!(before(u64::MAX, 9).await, [txs[0].id(), txs[2].id(), txs[1].id()]);

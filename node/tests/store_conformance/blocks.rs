@@ -5,7 +5,7 @@ use ledger::election::BlockStatus;
 
 use crate::Backend;
 use crate::world::{
-    self, backlog_now, block, blocks_now, create, entry, other_copy, public, transfer, vote, votes_now,
+    self, backlog_now, block, blocks_now, create, entry, other_copy, public, taken, transfer, vote, votes_now,
 };
 
 pub async fn takes_transactions_out_of_the_backlog(backend: &mut dyn Backend) {
@@ -16,7 +16,7 @@ pub async fn takes_transactions_out_of_the_backlog(backend: &mut dyn Backend) {
     let (_, position) = backlog_now(store.as_ref(), None, 1).await;
     // `one` in another copy than the one that waits.
     let made = block(&[&other_copy(&one)], 1);
-    store.write_block(made.clone()).await.unwrap();
+    store.write_block(made.clone(), &taken()).await.unwrap();
     assert_eq!(store.backlog_len(), 1);
     let (entries, _) = backlog_now(store.as_ref(), None, 1).await;
     assert_eq!(entries[0].transaction.id(), two.id());
@@ -34,15 +34,15 @@ pub async fn writes_a_block_once(backend: &mut dyn Backend) {
     let tx = create(4, &[(4, 1)], "{}");
     let made = block(&[&tx], 1);
     for _ in 0..2 {
-        store.write_block(made.clone()).await.unwrap();
+        store.write_block(made.clone(), &taken()).await.unwrap();
     }
     assert_eq!(blocks_now(store.as_ref(), None, 9).await.0, [format!("{} undecided", made.id)]);
     store.decide(&made.id, true, Vec::new()).await.unwrap();
-    store.write_block(made.clone()).await.unwrap();
+    store.write_block(made.clone(), &taken()).await.unwrap();
     drop(store);
     backend.reopen(true).await;
     let store = backend.store();
-    store.write_block(made.clone()).await.unwrap();
+    store.write_block(made.clone(), &taken()).await.unwrap();
     assert_eq!(store.block(&made.id).await.unwrap().unwrap().status, BlockStatus::Valid);
     assert_eq!(store.counts().await.unwrap().blocks, 2);
     assert!(store.block(&block(&[&tx], 2).id).await.unwrap().is_none());
@@ -53,7 +53,7 @@ pub async fn leaves_the_genesis_block_out_of_the_feed(backend: &mut dyn Backend)
     let genesis = world::initialise(store.as_ref()).await;
     let tx = create(4, &[(4, 1)], "{}");
     let made = block(&[&tx], 1);
-    store.write_block(made.clone()).await.unwrap();
+    store.write_block(made.clone(), &taken()).await.unwrap();
     assert_eq!(blocks_now(store.as_ref(), None, 9).await.0, [format!("{} undecided", made.id)]);
     assert_eq!(store.block(&genesis.id).await.unwrap().unwrap().status, BlockStatus::Undecided);
     assert!(!store.decide(&genesis.id, true, Vec::new()).await.unwrap(), "nobody decides on it");
@@ -65,10 +65,10 @@ pub async fn feeds_blocks_that_were_decided_meanwhile(backend: &mut dyn Backend)
     let store = backend.store();
     world::initialise(store.as_ref()).await;
     let blocks: Vec<_> = (0..6).map(|n| block(&[&create(4, &[(4, 1)], &format!("{{\"n\":{n}}}"))], n)).collect();
-    store.write_block(blocks[0].clone()).await.unwrap();
+    store.write_block(blocks[0].clone(), &taken()).await.unwrap();
     let (_, position) = blocks_now(store.as_ref(), None, 9).await;
     for block in &blocks[1..] {
-        store.write_block(block.clone()).await.unwrap();
+        store.write_block(block.clone(), &taken()).await.unwrap();
     }
     let expected = |undecided: &[usize]| -> Vec<String> {
         let status = |n: usize| if undecided.contains(&n) { "undecided" } else { "valid" };
@@ -95,7 +95,7 @@ pub async fn writes_a_vote_once(backend: &mut dyn Backend) {
     let store = backend.store();
     let genesis = world::initialise(store.as_ref()).await;
     let made = block(&[&create(4, &[(4, 1)], "{}")], 1);
-    store.write_block(made.clone()).await.unwrap();
+    store.write_block(made.clone(), &taken()).await.unwrap();
     assert_eq!(store.last_vote(&public(1)).await.unwrap(), None);
     let (first, second) = (vote(1, &made, &genesis, true), vote(1, &made, &genesis, false));
     assert!(store.write_vote(&first).await.unwrap());
@@ -119,7 +119,7 @@ pub async fn keeps_late_votes(backend: &mut dyn Backend) {
     let store = backend.store();
     let genesis = world::initialise(store.as_ref()).await;
     let made = block(&[&create(4, &[(4, 1)], "{}")], 1);
-    store.write_block(made.clone()).await.unwrap();
+    store.write_block(made.clone(), &taken()).await.unwrap();
     store.write_vote(&vote(1, &made, &genesis, true)).await.unwrap();
     let (_, position) = votes_now(store.as_ref(), None, 9).await;
     store.write_vote(&vote(2, &made, &genesis, true)).await.unwrap();
@@ -165,7 +165,7 @@ pub async fn decides_once(backend: &mut dyn Backend) {
     let genesis = world::initialise(store.as_ref()).await;
     let tx = create(4, &[(4, 1)], "{}");
     let made = block(&[&tx], 1);
-    store.write_block(made.clone()).await.unwrap();
+    store.write_block(made.clone(), &taken()).await.unwrap();
     let unknown = block(&[&create(5, &[(5, 1)], "{}")], 2);
     let asked = [unknown.id, made.id, genesis.id];
     let undecided = Some(BlockStatus::Undecided);
@@ -195,7 +195,7 @@ pub async fn requeues_what_counts_nowhere_else(backend: &mut dyn Backend) {
     let good = block(&[&txs[1]], 2);
     let open = block(&[&txs[2]], 3);
     for block in [&bad, &good, &open] {
-        store.write_block(block.clone()).await.unwrap();
+        store.write_block(block.clone(), &taken()).await.unwrap();
     }
     store.decide(&good.id, true, Vec::new()).await.unwrap();
     let (_, position) = backlog_now(store.as_ref(), None, 9).await;
@@ -224,7 +224,7 @@ pub async fn keeps_blocks_whole(backend: &mut dyn Backend) {
     // Neither in the order of the backlog, nor all from it.
     let all: Vec<_> = others.iter().rev().chain([&money, &spent]).collect();
     let made = block(&all, 1);
-    store.write_block(made.clone()).await.unwrap();
+    store.write_block(made.clone(), &taken()).await.unwrap();
     assert_eq!(store.backlog_len(), 0);
     store.decide(&made.id, true, Vec::new()).await.unwrap();
     drop(store);

@@ -5,7 +5,7 @@ use ledger::election::BlockStatus;
 use ledger::ids::OutputRef;
 
 use crate::Backend;
-use crate::world::{self, block, create, entry, other_copy, public, transfer};
+use crate::world::{self, block, create, entry, other_copy, public, taken, transfer};
 
 fn output(tx: &ledger::transaction::Transaction, index: u64) -> OutputRef {
     OutputRef { transaction_id: tx.id(), index }
@@ -19,7 +19,7 @@ pub async fn locates_in_all_states(backend: &mut dyn Backend) {
     store.write_backlog(vec![entry(waiting, 1, 1)]).await.unwrap();
     let (open, good, bad) = (block(&[undecided], 1), block(&[valid, undecided], 2), block(&[invalid, undecided], 3));
     for block in [&bad, &open, &good] {
-        store.write_block(block.clone()).await.unwrap();
+        store.write_block(block.clone(), &taken()).await.unwrap();
     }
     store.decide(&good.id, true, Vec::new()).await.unwrap();
     store.decide(&bad.id, false, Vec::new()).await.unwrap();
@@ -59,17 +59,17 @@ pub async fn prefers_the_copy_that_counts(backend: &mut dyn Backend) {
         let located = backend.store().locate(&[one.id()]).await.unwrap().remove(0).unwrap();
         located.transaction.bytes().clone()
     };
-    store.write_block(bad.clone()).await.unwrap();
+    store.write_block(bad.clone(), &taken()).await.unwrap();
     store.decide(&bad.id, false, Vec::new()).await.unwrap();
     drop(store);
     assert_eq!(copy(None, backend).await, one.bytes(), "of the invalid block, for want of another");
     assert_eq!(copy(Some(true), backend).await, one.bytes());
     backend.store().write_backlog(vec![entry(&two, 1, 1)]).await.unwrap();
     assert_eq!(copy(Some(false), backend).await, two.bytes(), "the backlog's before an invalid block's");
-    backend.store().write_block(good.clone()).await.unwrap();
+    backend.store().write_block(good.clone(), &taken()).await.unwrap();
     assert_eq!(copy(Some(true), backend).await, two.bytes());
     let last = block(&[&one], 3);
-    backend.store().write_block(last.clone()).await.unwrap();
+    backend.store().write_block(last.clone(), &taken()).await.unwrap();
     assert_eq!(copy(None, backend).await, one.bytes(), "the last undecided one");
     backend.store().decide(&good.id, true, Vec::new()).await.unwrap();
     for orderly in [None, Some(true), Some(false)] {
@@ -87,7 +87,7 @@ pub async fn finds_spenders_of_every_status(backend: &mut dyn Backend) {
     let base = block(&[&money], 1);
     let (open, good, bad) = (block(&[undecided], 2), block(&[valid, &other], 3), block(&[invalid], 4));
     for block in [&base, &open, &good, &bad] {
-        store.write_block(block.clone()).await.unwrap();
+        store.write_block(block.clone(), &taken()).await.unwrap();
     }
     store.write_backlog(vec![entry(waiting, 1, 1)]).await.unwrap();
     for (block, valid) in [(&base, true), (&good, true), (&bad, false)] {
@@ -125,7 +125,7 @@ pub async fn lists_outputs_in_the_blocks_order(backend: &mut dyn Backend) {
     store.write_backlog(vec![entry(&waiting, 1, 1)]).await.unwrap();
     let blocks = [block(&[&txs[3], &txs[0]], 1), block(&[&txs[1]], 2), block(&[&txs[2]], 3), block(&[&txs[4]], 4)];
     for block in &blocks {
-        store.write_block(block.clone()).await.unwrap();
+        store.write_block(block.clone(), &taken()).await.unwrap();
     }
     // The order of decisions is not the order of blocks.
     store.decide(&blocks[3].id, true, Vec::new()).await.unwrap();
@@ -154,7 +154,7 @@ pub async fn lists_transfers_of_valid_blocks(backend: &mut dyn Backend) {
     let txs: Vec<_> = (0..4).map(|n| transfer(4, &[(&money, n)], &[(5, n + 1)])).collect();
     let blocks = [block(&[&money, &txs[1]], 1), block(&[&txs[2]], 2), block(&[&txs[0]], 3), block(&[&txs[3]], 4)];
     for block in &blocks {
-        store.write_block(block.clone()).await.unwrap();
+        store.write_block(block.clone(), &taken()).await.unwrap();
     }
     for (n, valid) in [(2, true), (1, false), (0, true)] {
         store.decide(&blocks[n].id, valid, Vec::new()).await.unwrap();
@@ -176,7 +176,7 @@ pub async fn gives_the_history_in_order(backend: &mut dyn Backend) {
     let genesis = world::initialise(store.as_ref()).await;
     let blocks: Vec<_> = (0..7).map(|n| block(&[&create(4, &[(4, 1)], &format!("{{\"n\":{n}}}"))], n)).collect();
     for block in &blocks {
-        store.write_block(block.clone()).await.unwrap();
+        store.write_block(block.clone(), &taken()).await.unwrap();
     }
     for n in [0, 5, 2] {
         store.decide(&blocks[n].id, n != 5, Vec::new()).await.unwrap();
@@ -207,8 +207,8 @@ pub async fn counts(backend: &mut dyn Backend) {
     let txs: Vec<_> = (0..5).map(|n| create(4, &[(4, 1)], &format!("{{\"n\":{n}}}"))).collect();
     store.write_backlog(txs.iter().map(|tx| entry(tx, 1, 1)).collect()).await.unwrap();
     let (one, two) = (block(&[&txs[0], &txs[1]], 1), block(&[&txs[2]], 2));
-    store.write_block(one.clone()).await.unwrap();
-    store.write_block(two.clone()).await.unwrap();
+    store.write_block(one.clone(), &taken()).await.unwrap();
+    store.write_block(two.clone(), &taken()).await.unwrap();
     store.decide(&one.id, true, Vec::new()).await.unwrap();
     drop(store);
     for orderly in [None, Some(true), Some(false), Some(true)] {

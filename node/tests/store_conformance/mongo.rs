@@ -27,9 +27,14 @@ impl Mongo {
         Some(backend)
     }
 
+    /// The same ledger, as another node sees it.
+    pub async fn another(&self, node: u8) -> MongoStore {
+        let options = Options { node: public(node), compat: self.compat, wait: Duration::from_millis(5) };
+        MongoStore::open(self.server.database().await, options).await.unwrap()
+    }
+
     async fn open(&mut self) {
-        let options = Options { node: public(1), compat: self.compat, wait: Duration::from_millis(5) };
-        let store = Arc::new(MongoStore::open(self.server.database().await, options).await.unwrap());
+        let store = Arc::new(self.another(1).await);
         let feeds = store.clone();
         self.store = Some(store);
         CAUGHT_UP.set(Some(Box::new(move || {

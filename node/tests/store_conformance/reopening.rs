@@ -2,7 +2,7 @@
 
 use crate::Backend;
 use crate::world::{
-    self, Written, block, create, difference, entry, other_copy, picture, public, rejection, transfer, vote,
+    self, Written, block, create, difference, entry, other_copy, picture, public, rejection, taken, transfer, vote,
 };
 
 pub async fn answers_the_same_after_every_step(backend: &mut dyn Backend) {
@@ -27,12 +27,12 @@ pub async fn answers_the_same_after_every_step(backend: &mut dyn Backend) {
             1 => store.write_backlog(vec![entry(&money, 1, 1), entry(&others[0], 2, 2)]).await.unwrap(),
             2 => store.write_backlog(others.iter().map(|tx| entry(tx, 1, 3)).collect()).await.unwrap(),
             3 => drop(store.reassign(&[entry(&money, 1, 1), entry(&others[3], 1, 3)], public(3), 4).await.unwrap()),
-            4 => store.write_block(first.clone()).await.unwrap(),
+            4 => store.write_block(first.clone(), &taken()).await.unwrap(),
             5 => drop(store.write_vote(&vote(1, &first, &genesis, true)).await.unwrap()),
             6 => drop(store.write_vote(&vote(2, &first, &genesis, true)).await.unwrap()),
             7 => drop(store.decide(&first.id, true, Vec::new()).await.unwrap()),
             8 => store.write_backlog(vec![entry(&spent, 1, 5), entry(&rival, 1, 5)]).await.unwrap(),
-            9 => store.write_block(second.clone()).await.unwrap(),
+            9 => store.write_block(second.clone(), &taken()).await.unwrap(),
             10 => store.reject(vec![rejection(&rival, 6)]).await.unwrap(),
             11 => drop(store.write_vote(&vote(1, &second, &first, false)).await.unwrap()),
             12 => {
@@ -40,8 +40,8 @@ pub async fn answers_the_same_after_every_step(backend: &mut dyn Backend) {
                 assert!(store.decide(&second.id, false, requeue).await.unwrap());
             }
             13 => drop(store.write_vote(&vote(3, &first, &genesis, false)).await.unwrap()),
-            14 => store.write_block(third.clone()).await.unwrap(),
-            15 => store.write_block(fourth.clone()).await.unwrap(),
+            14 => store.write_block(third.clone(), &taken()).await.unwrap(),
+            15 => store.write_block(fourth.clone(), &taken()).await.unwrap(),
             16 => drop(store.decide(&fourth.id, true, Vec::new()).await.unwrap()),
             17 => store.delete_backlog(&[others[3].id()]).await.unwrap(),
             18 => drop(store.decide(&third.id, true, Vec::new()).await.unwrap()),

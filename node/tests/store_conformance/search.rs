@@ -8,7 +8,7 @@ use ledger::ids::TxId;
 use ledger::transaction::Transaction;
 
 use crate::Backend;
-use crate::world::{self, block, create, transfer};
+use crate::world::{self, block, create, taken, transfer};
 
 const DOCUMENTS: &[&str] = &[
     r#"{"subject":"coffee","author":"xyz","views":50}"#,
@@ -27,7 +27,7 @@ async fn write(store: &dyn Store, assets: &[&str]) -> Vec<Arc<Transaction>> {
     for (n, asset) in (1..).zip(assets) {
         let tx = create(4, &[(4, 1)], asset);
         let made = block(&[&tx], n);
-        store.write_block(made.clone()).await.unwrap();
+        store.write_block(made.clone(), &taken()).await.unwrap();
         store.decide(&made.id, true, Vec::new()).await.unwrap();
         written.push(tx);
     }
@@ -101,7 +101,7 @@ pub async fn finds_only_assets_of_valid_creates(backend: &mut dyn Backend) {
     let spent = transfer(4, &[(&txs[3], 0)], &[(5, 1)]);
     let blocks = [block(&[&txs[1]], 1), block(&[&txs[2]], 2), block(&[&txs[3]], 3), block(&[&spent], 4)];
     for block in &blocks {
-        store.write_block(block.clone()).await.unwrap();
+        store.write_block(block.clone(), &taken()).await.unwrap();
     }
     for (n, valid) in [(1, false), (2, true), (3, true)] {
         store.decide(&blocks[n].id, valid, Vec::new()).await.unwrap();

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use bigchaindb::store::{BacklogEntry, Located, Position, Rejection, Result, Settings, Store};
+use bigchaindb::store::{BacklogEntry, Located, Position, Rejection, Result, Settings, Store, Taken};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use ledger::block::Block;
@@ -66,6 +66,11 @@ pub fn other_copy(tx: &Transaction) -> Arc<Transaction> {
 /// An entry of the backlog.
 pub fn entry(tx: &Arc<Transaction>, assignee: u8, assigned_at: u64) -> BacklogEntry {
     BacklogEntry { transaction: tx.clone(), assignee: public(assignee), assigned_at }
+}
+
+/// What waits for node 1, whenever it was assigned.
+pub fn taken() -> Taken {
+    Taken { assignee: public(1), assigned_at: 0..=u64::MAX }
 }
 
 /// A block by node 1.
@@ -203,7 +208,7 @@ pub async fn picture(store: &dyn Store, written: &Written) -> String {
     for entry in backlog_now(store, None, 3).await.0 {
         line("backlog", format!("{} {} {}", text(&entry.transaction), entry.assignee, entry.assigned_at));
     }
-    for entry in store.backlog_assigned_before(u64::MAX, usize::MAX).await.unwrap() {
+    for entry in store.backlog_assigned_outside(u64::MAX..=u64::MAX, usize::MAX).await.unwrap() {
         line("by time", format!("{} {}", entry.assigned_at, entry.transaction.id()));
     }
     line("open blocks", blocks_now(store, None, 2).await.0.join(", "));

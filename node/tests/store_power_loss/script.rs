@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 
-use crate::world::{Written, block, create, entry, genesis, public, rejection, settings, transfer, vote};
+use crate::world::{Written, block, create, entry, genesis, public, rejection, settings, taken, transfer, vote};
 
 /// One write.
 #[derive(Clone)]
@@ -126,7 +126,7 @@ impl Write {
                 store.initialise(&settings(), &genesis()).await.is_ok()
             }
             Self::Backlog(entries) => store.write_backlog(entries).await.is_ok(),
-            Self::Block(block) => store.write_block(block).await.is_ok(),
+            Self::Block(block) => store.write_block(block, &taken()).await.is_ok(),
             Self::Vote(vote) => store.write_vote(&vote).await.is_ok(),
             Self::Decide(block, valid, requeue) => store.decide(&block, valid, requeue).await.is_ok(),
             Self::Reject(rejections) => store.reject(rejections).await.is_ok(),

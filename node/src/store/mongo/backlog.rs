@@ -1,6 +1,7 @@
 //! The backlog: writing, assignment, taking out.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use super::feed::Source;
 use super::shared::Shared;
 use super::{Compat, documents, fault, schema};
 use crate::store::database::StoreWork;
-use crate::store::{BacklogEntry, Rejection, Result};
+use crate::store::{BacklogEntry, Rejection, Result, StoreError, Taken};
 
 /// Operations on single documents that are under way at once.
 const PARALLEL: usize = 32;
@@ -33,9 +34,58 @@ const READ_BACK: Duration = Duration::from_secs(1);
 /// How long after its document's id, which counts whole seconds, an entry is assigned that was not reassigned: seconds.
 const AT_ONCE: f64 = 1.5;
 
+/// How often what a block held is put back while its maker takes it out, which it does once, or a few times when answers
+/// are lost.
+const REQUEUES: usize = 10;
+
+/// What is set when an entry is assigned.
+fn assignment(to: PublicKey, at: u64) -> Document {
+    doc! { "$set": { "assignee": to.to_string(), "assignment_timestamp": documents::seconds(at) } }
+}
+
 impl Shared {
     /// Adds entries, save those that wait already or stand in a block that counts.
-    pub async fn write_backlog(&self, entries: Vec<BacklogEntry>, except: Option<BlockId>) -> Result<()> {
+    pub async fn write_backlog(&self, entries: Vec<BacklogEntry>) -> Result<()> {
+        self.add(entries, None).await.map(drop)
+    }
+
+    /// Gives back what a block held that is decided invalid; see [`crate::store::Store::decide`]. Its maker may be about to
+    /// take what still waits out, as it stands in that block: not once it is assigned anew.
+    pub async fn requeue(&self, entries: Vec<BacklogEntry>, block: BlockId, maker: &str) -> Result<()> {
+        let mut missing = entries;
+        for _ in 0..REQUEUES {
+            let waiting = self.add(missing, Some(block)).await?;
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            self.assign_anew(&waiting, maker).await?;
+            let ids: Vec<TxId> = waiting.iter().map(|entry| entry.transaction.id()).collect();
+            let there = self.there(&documents::texts(&ids)).await?;
+            // Its maker's order came in between.
+            missing = waiting.into_iter().filter(|entry| !there.contains(&entry.transaction.id())).collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable(format!("what the block {block} held comes and goes")))
+    }
+
+    /// Entries that their assignee took are given to others.
+    async fn assign_anew(&self, entries: &[BacklogEntry], from: &str) -> Result<()> {
+        let mut by_assignment: HashMap<(PublicKey, u64), Vec<TxId>> = HashMap::new();
+        for entry in entries {
+            by_assignment.entry((entry.assignee, entry.assigned_at)).or_default().push(entry.transaction.id());
+        }
+        for ((to, at), ids) in by_assignment {
+            let filter = doc! { "id": { "$in": documents::texts(&ids) }, "assignee": from };
+            let update = self.backlog.update_many(filter, assignment(to, at));
+            update.await.map_err(|e| fault::unavailable(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Adds entries as [`Self::write_backlog`] does; gives those that wait already. `except`: a block that holds them is none.
+    async fn add(&self, entries: Vec<BacklogEntry>, except: Option<BlockId>) -> Result<Vec<BacklogEntry>> {
         self.genesis().await?;
         let begun = Instant::now();
         let ids: Vec<TxId> = entries.iter().map(|entry| entry.transaction.id()).collect();
@@ -52,15 +102,18 @@ impl Shared {
         }
         let documents: Vec<&RawDocumentBuf> = new.iter().map(|(_, _, document)| document).collect();
         let refused = self.insert(&documents).await?;
-        for (n, (key, entry, _)) in new.iter().enumerate() {
-            if !refused.contains(&n) {
+        let mut waiting = Vec::new();
+        for (n, (key, entry, _)) in new.into_iter().enumerate() {
+            if refused.contains(&n) {
+                waiting.push(entry);
+            } else {
                 let bytes = entry.transaction.bytes().len();
                 self.waiting.add(entry.transaction.id(), bytes);
-                self.transactions.put(*key, entry.transaction.clone(), bytes);
+                self.transactions.put(key, entry.transaction, bytes);
             }
         }
         self.took(StoreWork::Commit, begun);
-        Ok(())
+        Ok(waiting)
     }
 
     /// Inserts documents; returns the places of those that were there already.
@@ -150,10 +203,12 @@ impl Shared {
         Ok(entries)
     }
 
-    /// Ids of documents whose entries were assigned before a time, oldest first. `None`: all.
-    pub async fn assigned_before(&self, time: Option<u64>, limit: usize) -> Result<Vec<ObjectId>> {
-        let mut filter = time.map_or_else(Document::new, |time| {
-            doc! { "assignment_timestamp": { "$lt": documents::seconds(time) } }
+    /// Ids of documents whose entries were assigned outside a span of time, oldest first. `None`: all.
+    pub async fn assigned_outside(&self, span: Option<&RangeInclusive<u64>>, limit: usize) -> Result<Vec<ObjectId>> {
+        let mut filter = span.map_or_else(Document::new, |span| {
+            let (from, to) = (documents::seconds(*span.start()), documents::seconds(*span.end()));
+            let early = doc! { "assignment_timestamp": { "$lt": from } };
+            doc! { "$or": [early, { "assignment_timestamp": { "$gt": to } }] }
         });
         let unreadable = self.quarantine.ids();
         if !unreadable.is_empty() {
@@ -168,7 +223,7 @@ impl Shared {
 
     /// Compare and set, one entry each.
     pub async fn reassign(&self, entries: &[BacklogEntry], to: PublicKey, at: u64) -> Result<Vec<TxId>> {
-        let change = doc! { "$set": { "assignee": to.to_string(), "assignment_timestamp": documents::seconds(at) } };
+        let change = assignment(to, at);
         let one = |entry: &BacklogEntry| {
             let (id, since) = (entry.transaction.id(), documents::seconds(entry.assigned_at));
             let filter = doc! {
@@ -186,8 +241,8 @@ impl Shared {
         stream::iter(updates).buffered(PARALLEL).try_filter_map(async |id| Ok(id)).try_collect().await
     }
 
-    /// Takes entries out.
-    pub async fn delete_backlog(&self, ids: &[TxId]) -> Result<()> {
+    /// Takes entries out, or those that still have the assignment with which they were taken.
+    pub async fn delete_backlog(&self, ids: &[TxId], taken: Option<&Taken>) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
@@ -195,9 +250,27 @@ impl Shared {
         if self.compat.get() == Some(&Compat::Python) && self.any_reassigned(&hex).await? {
             tokio::time::sleep(READ_BACK).await;
         }
-        self.backlog.delete_many(doc! { "id": { "$in": hex } }).await.map_err(|e| fault::unavailable(&e))?;
-        self.waiting.remove(ids);
+        let mut filter = doc! { "id": { "$in": hex } };
+        if let Some(taken) = taken {
+            let (from, to) =
+                (documents::seconds(*taken.assigned_at.start()), documents::seconds(*taken.assigned_at.end()));
+            filter.insert("assignee", taken.assignee.to_string());
+            filter.insert("assignment_timestamp", doc! { "$gte": from - SAME_TIME, "$lt": to + SAME_TIME });
+        }
+        let deleted = self.backlog.delete_many(filter).await.map_err(|e| fault::unavailable(&e))?.deleted_count;
+        let left = match usize::try_from(deleted) == Ok(ids.len()) {
+            true => HashSet::new(),
+            false => self.there(&documents::texts(ids)).await?,
+        };
+        self.waiting.remove(ids.iter().filter(|id| !left.contains(id)));
         Ok(())
+    }
+
+    /// Which of these transactions wait, whomever for.
+    async fn there(&self, ids: &[String]) -> Result<HashSet<TxId>> {
+        let find = self.backlog.find(doc! { "id": { "$in": ids } });
+        let found = self.all(find.projection(doc! { "_id": 0, "id": 1 })).await?;
+        Ok(found.iter().filter_map(|document| documents::text_id(document, "id").ok()).collect())
     }
 
     /// Whether one of these was given to another node, or renewed, after it was written.
@@ -227,7 +300,7 @@ impl Shared {
         let writes: Vec<_> = rejections.iter().map(one).collect();
         stream::iter(writes).buffered(PARALLEL).try_collect::<()>().await?;
         let ids: Vec<TxId> = rejections.iter().map(|rejection| rejection.transaction_id).collect();
-        self.delete_backlog(&ids).await
+        self.delete_backlog(&ids, None).await
     }
 
     /// Why a transaction was dropped, unless it is there again.
@@ -264,7 +337,7 @@ impl Source for Entries {
     }
 
     async fn open(&self) -> Result<Vec<ObjectId>> {
-        self.0.assigned_before(None, 0).await
+        self.0.assigned_outside(None, 0).await
     }
 
     async fn fetch(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64, BacklogEntry)>> {

@@ -19,7 +19,7 @@ use super::feed::Source;
 use super::shared::Shared;
 use super::{documents, fault, schema};
 use crate::store::database::StoreWork;
-use crate::store::{BacklogEntry, Result, StoreError, StoredBlock, StoredVote};
+use crate::store::{BacklogEntry, Result, StoreError, StoredBlock, StoredVote, Taken};
 
 /// Votes of one node among which the last is looked for: all that it can have cast within a second or two, whose order
 /// their ids do not tell.
@@ -30,7 +30,7 @@ const ASKED: usize = 10_000;
 
 impl Shared {
     /// Assets, then the block, then the backlog: what is missing after a crash can be told from what is there.
-    pub async fn write_block(&self, block: Arc<Block>) -> Result<()> {
+    pub async fn write_block(&self, block: Arc<Block>, taken: &Taken) -> Result<()> {
         self.genesis().await?;
         let begun = Instant::now();
         if self.has_block(&block.id).await? {
@@ -42,7 +42,7 @@ impl Shared {
             self.insert_block(&block).await?;
         }
         let ids: Vec<TxId> = block.transactions.iter().map(|tx| tx.id()).collect();
-        self.delete_backlog(&ids).await?;
+        self.delete_backlog(&ids, Some(taken)).await?;
         self.took(StoreWork::Commit, begun);
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Shared {
         let met = self.is_genesis(id) || self.open_blocks.lock().contains(id);
         match met || self.has_block(id).await? {
             true => Ok(()),
-            false => Err(StoreError::Unavailable(format!("the block {id} is not there (yet)"))),
+            false => Err(not_there(id)),
         }
     }
 
@@ -175,7 +175,8 @@ impl Shared {
             return Ok(false);
         }
         if !requeue.is_empty() {
-            self.write_backlog(requeue, Some(*id)).await?;
+            let stored = self.block(id).await?.ok_or_else(|| not_there(id))?;
+            self.requeue(requeue, *id, &stored.block.header.node_pubkey).await?;
         }
         let record =
             rawdoc! { "_id": ObjectId::new(), "node": self.node.to_string(), "block": id.to_string(), "valid": valid };
@@ -202,6 +203,10 @@ impl Shared {
         ids.sort_unstable();
         Ok(ids)
     }
+}
+
+fn not_there(id: &BlockId) -> StoreError {
+    StoreError::Unavailable(format!("the block {id} is not there (yet)"))
 }
 
 /// Blocks as a feed.

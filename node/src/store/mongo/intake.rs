@@ -46,7 +46,7 @@ async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Request>) {
             return;
         }
         let (entries, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|r| (r.entries, r.answer)).unzip();
-        let written = shared.write_backlog(entries.concat(), None).await;
+        let written = shared.write_backlog(entries.concat()).await;
         for answer in answers {
             // Whoever asked may be gone.
             let _ = answer.send(written.clone());
