@@ -186,7 +186,7 @@ pub async fn start(settings: NodeSettings) -> anyhow::Result<Node> {
         metrics: metrics.clone(),
         tuning: settings.tuning,
         decided: Decided::default(),
-        met: Arc::default(),
+        vote_feed: Arc::default(),
         moving: Arc::default(),
     };
     let (stop_servers, stop_stages) = (watch::Sender::new(false), watch::Sender::new(false));

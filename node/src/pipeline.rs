@@ -10,10 +10,10 @@ pub mod decided;
 pub mod duty;
 pub mod election;
 pub mod follow;
-pub mod met;
 pub mod stale;
 pub mod tally;
 pub mod vote;
+pub mod vote_feed;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use self::decided::Decided;
-use self::met::Met;
+use self::vote_feed::VoteFeed;
 use crate::chain::Chain;
 use crate::events::Events;
 use crate::metrics::Metrics;
@@ -44,10 +44,10 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Sizes and times.
     pub tuning: Tuning,
-    /// Wakes what waits for a decision.
+    /// Wakes what waits for a decision; knows this node's block that has none.
     pub decided: Decided,
     /// Whether the vote stage's feed has begun.
-    pub met: Arc<Met>,
+    pub vote_feed: Arc<VoteFeed>,
     /// Held while a block of this node is written, and while transactions go back from an invalid one to the backlog:
     /// what takes the block's transactions out of the backlog would take them out again.
     pub moving: Arc<Mutex<()>>,
@@ -73,6 +73,9 @@ pub struct Tuning {
     pub block_bytes: usize,
     /// How long a block waits for more after its first transaction.
     pub block_wait: Duration,
+    /// How long a block that is not full waits for the decision on this node's block before it, after its first
+    /// transaction. What a block costs hardly depends on its size: under load, fewer and larger ones carry more.
+    pub decision_wait: Duration,
     /// On a `v1.0.1` ledger: from one block to the next one that is not full. The reference makes a block a second at
     /// most then; its clients and the nodes that vote are used to that rhythm.
     pub block_interval: Duration,
@@ -90,6 +93,7 @@ impl Default for Tuning {
             block_transactions: 1000,
             block_bytes: 8 << 20,
             block_wait: Duration::from_millis(40),
+            decision_wait: Duration::from_secs(1),
             block_interval: Duration::from_secs(1),
             input_wait: Duration::from_secs(5),
             reassign_delay: Duration::from_secs(120),
@@ -104,7 +108,8 @@ pub type StageEnd = (&'static str, Result<(), StoreError>);
 /// Starts the four stages. Each runs until `stop` turns true, finishing what it has begun; one that ends before is a
 /// fault that the caller must end the process for.
 pub fn spawn(context: &Context, stop: &watch::Receiver<bool>) -> JoinSet<StageEnd> {
-    context.met.restart();
+    context.vote_feed.restart();
+    context.decided.restart();
     let mut stages = JoinSet::new();
     stages.spawn(named("block", block::run(context.clone(), stop.clone())));
     stages.spawn(named("vote", vote::run(context.clone(), stop.clone())));

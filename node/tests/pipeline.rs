@@ -15,6 +15,7 @@ use bigchaindb::chain::SubmitError;
 use ledger::block::Block;
 use ledger::election::BlockStatus;
 use ledger::facts::TxStatus;
+use ledger::ids::BlockId;
 use ledger::rules::Rules;
 use ledger::vote::Vote;
 use rig::{Rig, create, key, large, transfer};
@@ -247,5 +248,33 @@ async fn a_ledger_of_the_reference_s_rules_makes_no_more_than_a_block_an_interva
     let blocks = rig.until_valid(&others.iter().collect::<Vec<_>>()).await;
     let sizes: Vec<usize> = blocks.iter().map(|block| block.transactions.len()).collect();
     assert_eq!(sizes, [20]);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_is_not_full_waits_for_the_decision_on_the_one_before() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    rig.tune(|tuning| {
+        tuning.decision_wait = Duration::from_secs(3600);
+        tuning.block_wait = Duration::ZERO;
+        tuning.block_transactions = 3;
+    });
+    rig.start();
+    let decided = rig.decided();
+    let before = BlockId::from_bytes([1; 32]);
+    decided.expect(before);
+    let transactions: Vec<_> = (0..3).map(|n| create(&key(7), n, 1)).collect();
+    for tx in &transactions {
+        rig.chain.submit(tx.clone()).await.unwrap();
+    }
+    let blocks = rig.until_valid(&transactions.iter().collect::<Vec<_>>()).await;
+    let sizes: Vec<usize> = blocks.iter().map(|block| block.transactions.len()).collect();
+    assert_eq!(sizes, [3], "it waits for more until it is full");
+
+    decided.expect(before);
+    let last = create(&key(7), 3, 1);
+    rig.chain.submit(last.clone()).await.unwrap();
+    decided.tell(&before);
+    rig.until_valid(&[&last]).await;
     rig.stop().await;
 }

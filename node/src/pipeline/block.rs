@@ -76,28 +76,40 @@ impl Stage {
         };
         let Some(Batch { items: mut entries, position }) = first else { return Ok(None) };
         self.position = Some(position);
-        let mut deadline = Instant::now() + tuning.block_wait;
-        if let (Rules::V1_0_1, Some(written)) = (self.context.chain.rules(), self.written) {
-            deadline = deadline.max(written + tuning.block_interval);
-        }
-        let size = |entries: &[BacklogEntry]| entries.iter().map(|e| e.transaction.bytes().len()).sum::<usize>();
-        while entries.len() < limit && size(&entries) < tuning.block_bytes {
-            let feed = store.backlog_feed(self.position.as_ref(), limit - entries.len());
-            match timeout_at(deadline, next(feed, stop)).await {
-                Ok(batch) => {
-                    let Some(Batch { items, position }) = batch? else { break };
-                    entries.extend(items);
-                    self.position = Some(position);
-                }
-                Err(_) => break,
-            }
-        }
+        self.fill(&mut entries, stop).await?;
         if !self.waiting.is_empty() && decided.see() {
             entries.append(&mut self.waiting);
         }
         let me = self.context.chain.federation().node();
         entries.retain(|entry| entry.assignee == me);
         Ok(Some(entries))
+    }
+
+    /// Gathers more, until a block is full or no longer to wait.
+    async fn fill(&mut self, entries: &mut Vec<BacklogEntry>, stop: &mut watch::Receiver<bool>) -> Result<()> {
+        let (tuning, begun) = (self.context.tuning, Instant::now());
+        let store = self.context.chain.store().clone();
+        let mut decided = self.context.decided.subscribe();
+        let mut soonest = begun + tuning.block_wait;
+        if let (Rules::V1_0_1, Some(written)) = (self.context.chain.rules(), self.written) {
+            soonest = soonest.max(written + tuning.block_interval);
+        }
+        let size = |entries: &[BacklogEntry]| entries.iter().map(|e| e.transaction.bytes().len()).sum::<usize>();
+        while entries.len() < tuning.block_transactions && size(entries) < tuning.block_bytes {
+            let expected = self.context.decided.expected();
+            let deadline = if expected { soonest.max(begun + tuning.decision_wait) } else { soonest };
+            let feed = store.backlog_feed(self.position.as_ref(), tuning.block_transactions - entries.len());
+            let batch = tokio::select! {
+                biased;
+                batch = timeout_at(deadline, next(feed, stop)) => batch,
+                () = decided.changed(), if expected => continue,
+            };
+            let Ok(batch) = batch else { break };
+            let Some(Batch { items, position }) = batch? else { break };
+            entries.extend(items);
+            self.position = Some(position);
+        }
+        Ok(())
     }
 
     /// Judges entries and acts on all outcomes but "goes into a block", which is returned.
@@ -225,6 +237,7 @@ impl Stage {
             let block = self.sign(transactions, stop).await?;
             let (id, n) = (block.id, block.transactions.len());
             self.written = Some(Instant::now());
+            self.context.decided.expect(id);
             {
                 let _moving = self.context.moving.lock().await;
                 patiently("write the block", stop, || chain.store().write_block(block.clone(), taken)).await?;

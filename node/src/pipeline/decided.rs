@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ledger::ids::BlockId;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 #[derive(Default)]
 struct Shared {
     decisions: AtomicU64,
     waiting: Notify,
+    /// This node's last block, while it is undecided.
+    last_block: Mutex<Option<BlockId>>,
 }
 
 /// Decisions of this node. Whoever waits is woken in the order in which it began to (`tokio::sync::watch` promises none),
@@ -17,8 +21,29 @@ struct Shared {
 pub struct Decided(Arc<Shared>);
 
 impl Decided {
+    /// Nothing of this node is known to be undecided.
+    pub fn restart(&self) {
+        *self.0.last_block.lock() = None;
+    }
+
+    /// This node writes a block.
+    pub fn expect(&self, block: BlockId) {
+        *self.0.last_block.lock() = Some(block);
+    }
+
+    /// Whether the block that was expected last has no decision yet.
+    pub fn expected(&self) -> bool {
+        self.0.last_block.lock().is_some()
+    }
+
     /// A decision was recorded.
-    pub fn tell(&self) {
+    pub fn tell(&self, block: &BlockId) {
+        {
+            let mut last = self.0.last_block.lock();
+            if last.as_ref() == Some(block) {
+                *last = None;
+            }
+        }
         self.0.decisions.fetch_add(1, Ordering::SeqCst);
         self.0.waiting.notify_waiters();
     }
@@ -63,22 +88,39 @@ mod tests {
     use futures_util::FutureExt as _;
 
     #[test]
+    fn the_last_block_is_expected_until_it_is_decided() {
+        let [first, second] = [1, 2].map(|n| BlockId::from_bytes([n; 32]));
+        let decided = Decided::default();
+        assert!(!decided.expected());
+        decided.expect(first);
+        decided.expect(second);
+        decided.tell(&first);
+        assert!(decided.expected());
+        decided.tell(&second);
+        assert!(!decided.expected());
+        decided.expect(first);
+        decided.restart();
+        assert!(!decided.expected());
+    }
+
+    #[test]
     fn each_decision_wakes_once_whether_it_was_waited_for_or_not() {
+        let block = BlockId::from_bytes([1; 32]);
         let decided = Decided::default();
         let mut decisions = decided.subscribe();
         assert!(decisions.changed().now_or_never().is_none());
-        decided.tell();
-        decided.tell();
+        decided.tell(&block);
+        decided.tell(&block);
         assert!(decisions.changed().now_or_never().is_some());
         assert!(!decisions.see());
         {
             let waiting = decisions.changed();
             tokio::pin!(waiting);
             assert!(waiting.as_mut().now_or_never().is_none());
-            decided.tell();
+            decided.tell(&block);
             assert!(waiting.now_or_never().is_some());
         }
-        decided.tell();
+        decided.tell(&block);
         assert!(decisions.see() && !decisions.see());
     }
 }

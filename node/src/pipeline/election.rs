@@ -40,7 +40,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
                 biased;
                 batch = feed => Next::Votes(batch?),
                 Ok(()) = keyrings.changed() => Next::Keyring,
-                blocks = context.met.early() => Next::Early(blocks),
+                blocks = context.vote_feed.early() => Next::Early(blocks),
             }
         };
         let batch = match batch {
@@ -87,9 +87,9 @@ pub async fn catch_up(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Whether the vote stage will meet a block even if it is decided now, or it is none of its matter: see [`super::met`].
+/// Whether the vote stage will meet a block even if it is decided now, or it is none of its matter: see [`super::vote_feed`].
 fn may_decide(context: &Context, block: &Block) -> bool {
-    !lists(block, context.chain.federation().node()) || context.met.allows(block.id)
+    !lists(block, context.chain.federation().node()) || context.vote_feed.allows(block.id)
 }
 
 fn lists(block: &Block, node: PublicKey) -> bool {
@@ -141,7 +141,7 @@ async fn decide(
     patiently("record the decision", stop, || store.decide(id, valid, requeue.clone())).await?;
     drop(moving);
     context.metrics.decided(valid, block.transactions.len());
-    context.decided.tell();
+    context.decided.tell(id);
     if valid {
         context.events.publish(block);
     } else {

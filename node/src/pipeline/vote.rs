@@ -40,7 +40,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
     stage.recall(&stop).await?;
     let mut position = None;
     while let Some(batch) = next(store.block_feed(position.as_ref(), BATCH), &mut stop).await? {
-        stage.context.met.begun();
+        stage.context.vote_feed.begun();
         for stored in batch.items {
             stage.context.look_at(&stored.block);
             stage.vote_on(&stored, &stop).await?;

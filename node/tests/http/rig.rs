@@ -133,7 +133,7 @@ impl Node {
             metrics: metrics.clone(),
             tuning,
             decided: Decided::default(),
-            met: Arc::default(),
+            vote_feed: Arc::default(),
             moving: Arc::default(),
         };
         let stop_stages = watch::Sender::new(false);

@@ -82,7 +82,7 @@ impl Rig {
             metrics: Arc::new(Metrics::new()),
             tuning,
             decided: Decided::default(),
-            met: Arc::default(),
+            vote_feed: Arc::default(),
             moving: Arc::default(),
         };
         let subscription = events.subscribe();
@@ -102,6 +102,11 @@ impl Rig {
     /// Before the start.
     pub fn tune(&mut self, change: impl FnOnce(&mut Tuning)) {
         change(&mut self.context.tuning);
+    }
+
+    /// What the stages tell each other of decisions.
+    pub fn decided(&self) -> Decided {
+        self.context.decided.clone()
     }
 
     pub fn start(&mut self) {

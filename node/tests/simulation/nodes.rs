@@ -161,7 +161,7 @@ impl Nodes {
             metrics: Arc::new(Metrics::new()),
             tuning: self.plan.tuning,
             decided: Decided::default(),
-            met: Arc::default(),
+            vote_feed: Arc::default(),
             moving: Arc::default(),
         };
         let stop = watch::Sender::new(false);

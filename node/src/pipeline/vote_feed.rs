@@ -19,12 +19,12 @@ struct State {
 
 /// See the module.
 #[derive(Default)]
-pub struct Met {
+pub struct VoteFeed {
     state: Mutex<State>,
     changed: Notify,
 }
 
-impl Met {
+impl VoteFeed {
     /// The feed will begin anew.
     pub fn restart(&self) {
         *self.state.lock() = State::default();
@@ -71,13 +71,13 @@ mod tests {
     #[test]
     fn what_came_too_early_is_given_once_when_the_feed_has_begun() {
         let block = BlockId::from_bytes([1; 32]);
-        let met = Met::default();
-        assert!(!met.allows(block));
-        assert!(met.early().now_or_never().is_none());
-        met.begun();
-        assert_eq!(met.early().now_or_never(), Some(vec![block]));
-        assert!(met.allows(block) && met.early().now_or_never().is_none());
-        met.restart();
-        assert!(!met.allows(block) && met.early().now_or_never().is_none());
+        let feed = VoteFeed::default();
+        assert!(!feed.allows(block));
+        assert!(feed.early().now_or_never().is_none());
+        feed.begun();
+        assert_eq!(feed.early().now_or_never(), Some(vec![block]));
+        assert!(feed.allows(block) && feed.early().now_or_never().is_none());
+        feed.restart();
+        assert!(!feed.allows(block) && feed.early().now_or_never().is_none());
     }
 }
