@@ -1,6 +1,10 @@
-//! A small HTTP/1.1 client for this program's own commands: plain `http://`, one request a connection, with deadlines.
+//! A small HTTP/1.1 client for this program's own commands: `http://` and `https://`, one request a connection, with
+//! deadlines.
+
+mod tls;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,6 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// How long one request may take, connecting included.
@@ -17,20 +22,33 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Largest answer that is read, bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// A server: `http://HOST[:PORT][/PREFIX]`.
+/// A server: `http://HOST[:PORT][/PREFIX]`, or with `https`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Name or address; an IPv6 one in brackets.
     pub host: String,
-    /// 80 unless given.
+    /// 80, or 443 with TLS, unless given.
     pub port: u16,
     prefix: String,
+    tls: bool,
+    /// File with the authorities that a server with TLS is judged by; `None`: those of browsers.
+    ca: Option<PathBuf>,
 }
 
 impl Endpoint {
     /// `HOST:PORT`, as it stands in a `Host` header.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+
+    /// Judged by the authorities of a file, if it speaks TLS.
+    pub fn trusting(self, ca: Option<PathBuf>) -> Self {
+        Self { ca, ..self }
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// A path on this server.
@@ -41,7 +59,8 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}{}", self.host, self.port, self.prefix)
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.prefix)
     }
 }
 
@@ -49,26 +68,24 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with("https://") {
-            return Err(format!(
-                "`{text}`: this client speaks plain HTTP only; use the node's own http:// address, or a tunnel to it"
-            ));
-        }
         let wrong = || format!("`{text}` is not a URL like http://localhost:9984");
-        let rest = text.strip_prefix("http://").ok_or_else(wrong)?;
+        let (tls, rest) = match text.strip_prefix("https://") {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix("http://").ok_or_else(wrong)?),
+        };
         let (authority, prefix) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
-            _ => (authority, 80),
+            _ => (authority, if tls { 443 } else { 80 }),
         };
         let bracketed = host.starts_with('[') && host.ends_with(']');
         if host.is_empty() || authority.contains(['@', '?', '#', ' ']) || (host.contains(':') && !bracketed) {
             return Err(wrong());
         }
-        Ok(Self { host: host.to_owned(), port, prefix: prefix.trim_end_matches('/').to_owned() })
+        Ok(Self { host: host.to_owned(), port, prefix: prefix.trim_end_matches('/').to_owned(), tls, ca: None })
     }
 }
 
@@ -138,6 +155,19 @@ async fn request(endpoint: &Endpoint, method: Method, path: &str, body: Bytes) -
 
 async fn exchange(endpoint: &Endpoint, method: Method, path: &str, body: Bytes) -> anyhow::Result<Answer> {
     let stream = TcpStream::connect(endpoint.authority()).await?;
+    match endpoint.tls {
+        true => converse(tls::secured(endpoint, stream).await?, endpoint, method, path, body).await,
+        false => converse(stream, endpoint, method, path, body).await,
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    endpoint: &Endpoint,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> anyhow::Result<Answer> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::builder().method(method).uri(endpoint.path(path)).header(HOST, endpoint.authority());
     if !body.is_empty() {
@@ -175,6 +205,8 @@ mod tests {
             ("http://localhost", "http://localhost:80"),
             ("http://[::1]:9984/", "http://[::1]:9984"),
             ("http://10.0.0.1:80/bdb/", "http://10.0.0.1:80/bdb"),
+            ("https://example.org", "https://example.org:443"),
+            ("https://[::1]:8443/bdb", "https://[::1]:8443/bdb"),
         ] {
             assert_eq!(text.parse::<Endpoint>().map(|e| e.to_string()).as_deref(), Ok(expected));
         }
@@ -183,6 +215,5 @@ mod tests {
         {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
-        assert!("https://localhost".parse::<Endpoint>().is_err_and(|e| e.contains("plain HTTP only")));
     }
 }

@@ -110,7 +110,12 @@ impl FromStr for Url {
         if text.starts_with("mongodb://") || text.starts_with("mongodb+srv://") {
             return Ok(Self::Database(Secret::new(text.to_owned())));
         }
-        text.parse().map(Self::Node)
+        match text.parse::<Endpoint>()? {
+            endpoint if endpoint.is_tls() => {
+                Err(format!("`{text}`: the benchmark speaks plain HTTP only; use the node's own http:// address"))
+            }
+            endpoint => Ok(Self::Node(endpoint)),
+        }
     }
 }
 

@@ -33,7 +33,9 @@ use crate::config::keypair;
                         bigchaindb key new --output alice.json\n  \
                         bigchaindb tx create --key-file alice.json --asset '{\"name\": \"bicycle\"}' --send --wait\n  \
                         bigchaindb tx transfer --key-file alice.json --spend ID --to KEY --send --wait\n  \
-                        bigchaindb tx status ID")]
+                        bigchaindb tx status ID\n\n\
+                        A node behind TLS whose certificate no public authority has signed: name the file with its\n\
+                        authority's certificate in BIGCHAINDB_URL_CA_CERT.")]
 pub enum Command {
     Create(create::Args),
     Transfer(transfer::Args),
@@ -101,11 +103,12 @@ impl DeliveryArgs {
 }
 
 fn endpoint_or_default(given: Option<&Endpoint>, context: &Context) -> anyhow::Result<Endpoint> {
-    if let Some(endpoint) = given {
-        return Ok(endpoint.clone());
-    }
-    let variable = context.sources.environment.get("BIGCHAINDB_URL").filter(|url| !url.is_empty());
-    variable.map_or(DEFAULT_URL, String::as_str).parse().map_err(anyhow::Error::msg)
+    let variable = |name: &str| context.sources.environment.get(name).filter(|value| !value.is_empty());
+    let endpoint: Endpoint = match given {
+        Some(endpoint) => endpoint.clone(),
+        None => variable("BIGCHAINDB_URL").map_or(DEFAULT_URL, String::as_str).parse().map_err(anyhow::Error::msg)?,
+    };
+    Ok(endpoint.trusting(variable("BIGCHAINDB_URL_CA_CERT").map(PathBuf::from)))
 }
 
 /// `KEY[,KEY...][:AMOUNT]`: several keys must all sign to spend what they get.

@@ -349,7 +349,7 @@ fn warn_of_unknown_members(backend: Backend, path: &Path, root: &Map<String, Val
 fn warn_of_unknown_variables(backend: Backend, environment: &Environment, findings: &mut Findings) {
     for name in environment.keys().filter(|name| name.starts_with("BIGCHAINDB_")) {
         let known = settings::settings(backend).any(|s| s.variable() == *name)
-            || ["BIGCHAINDB_CONFIG_PATH", "BIGCHAINDB_URL"].contains(&name.as_str())
+            || ["BIGCHAINDB_CONFIG_PATH", "BIGCHAINDB_URL", "BIGCHAINDB_URL_CA_CERT"].contains(&name.as_str())
             || settings::WITHOUT_EFFECT.iter().any(|path| *name == variable_of(path));
         if known || is_kubernetes_service_variable(name) {
             continue;

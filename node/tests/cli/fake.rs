@@ -1,9 +1,12 @@
 //! A server that answers what a test wants: for what a real node does only when something is wrong.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Gets method and path, gives status and body.
 type Answers = dyn Fn(&str, &str) -> (u16, String) + Send + Sync;
@@ -11,6 +14,30 @@ type Answers = dyn Fn(&str, &str) -> (u16, String) + Send + Sync;
 /// Starts serving; ends with the test's process.
 pub fn serve(answers: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static) -> String {
     serve_on(TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(answers))
+}
+
+/// The same with TLS, under a certificate for `localhost`.
+pub fn serve_tls(
+    identity: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    answers: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static,
+) -> String {
+    let key = PrivateKeyDer::Pkcs8(identity.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = builder.with_no_client_auth().with_single_cert(vec![identity.cert.der().clone()], key);
+    let config = Arc::new(config.unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let answers: Arc<Answers> = Arc::new(answers);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (answers, connection) = (answers.clone(), ServerConnection::new(config.clone()).unwrap());
+            let stream = StreamOwned::new(connection, stream.unwrap());
+            // A client that does not trust it hangs up.
+            thread::spawn(move || converse(stream, &*answers).ok());
+        }
+    });
+    url
 }
 
 fn serve_on(listener: TcpListener, answers: Arc<Answers>) -> String {
@@ -25,7 +52,7 @@ fn serve_on(listener: TcpListener, answers: Arc<Answers>) -> String {
     url
 }
 
-fn converse(mut stream: TcpStream, answers: &Answers) -> std::io::Result<()> {
+fn converse(mut stream: impl Read + Write, answers: &Answers) -> std::io::Result<()> {
     let mut request = Vec::new();
     loop {
         let mut piece = [0; 4096];

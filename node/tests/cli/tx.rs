@@ -83,7 +83,7 @@ fn mistakes_are_explained() {
         (&["tx", "transfer", "--spend", "@create.json", "--to", &format!("{alice}:4")], 1, "hold 5 shares and 4"),
         (&["tx", "transfer", "--spend", "@create.json", "--to", &alice, "--to", &alice], 1, "an amount each"),
         (&["tx", "transfer", "--spend", "abc", "--to", &alice], 2, "64 lower-case"),
-        (&["tx", "send", "--url", "https://localhost", "create.json"], 2, "plain HTTP only"),
+        (&["tx", "send", "--url", "https://127.0.0.1:1", "create.json"], 1, "does not answer"),
         (&["tx", "send", "--url", "http://127.0.0.1:1", "create.json"], 1, "does not answer"),
         (&["tx", "sign", "create.json"], 1, "--key-file"),
         (&["tx", "verify", "missing.json"], 1, "`missing.json` cannot be read"),
@@ -168,4 +168,22 @@ fn a_busy_node_is_asked_again_and_a_slow_one_not_for_ever() {
     refused.failed(1, "refused it (503): Not done now: the backlog is full");
     let silent = fake::serve(|_, _| (500, "no JSON".to_owned()));
     place.run(&["tx", "status", &"0".repeat(64), "--url", &silent]).failed(1, "500 Internal Server Error");
+}
+
+#[test]
+fn a_node_behind_tls_is_asked_if_its_authority_is_trusted() {
+    let mut place = Place::new();
+    let authority = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    place.write("ca.pem", &authority.cert.pem());
+    place.write("other.pem", &other.cert.pem());
+    place.write("empty.pem", "");
+    let url = fake::serve_tls(&authority, |_, _| (200, r#"{"status": "valid"}"#.to_owned()));
+    let id = "a".repeat(64);
+    let asked = ["tx", "status", &id, "--url", &url];
+    place.run(&asked).failed(1, "BIGCHAINDB_URL_CA_CERT names a file");
+    for (file, told) in [("other.pem", "certificate"), ("empty.pem", "`empty.pem`"), ("none.pem", "`none.pem`")] {
+        place.env("BIGCHAINDB_URL_CA_CERT", file).run(&asked).failed(1, told);
+    }
+    assert_eq!(place.env("BIGCHAINDB_URL_CA_CERT", "ca.pem").run(&asked).ok(), "valid\n");
 }
