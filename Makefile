@@ -14,7 +14,7 @@ export CACHE RUSTFLAGS CARGO_TARGET_DIR
 BIGCHAINDB = $(CARGO_TARGET_DIR)/release/bigchaindb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-node test test-interop check bench bench-mongodb fuzz crash sim docs generate
+.PHONY: help build demo demo-node test test-interop check bench bench-mongodb fuzz crash sim docs generate images cluster-up cluster-down
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,27 @@ docs: ## build the book
 
 generate: needs-rust ## write the generated pages of docs/reference anew
 	REGENERATE=1 cargo test --locked -p bigchaindb --test reference
+
+# Those for a registry run on other processors than this machine's.
+ifdef IMAGE_REGISTRY
+images: RUSTFLAGS =
+images: CARGO_TARGET_DIR = $(CACHE)/target/portable
+endif
+images: needs-rust ## build the container images; with IMAGE_REGISTRY=registry.example.com/team push them there
+	@echo "==> Building bigchaindb (release; the first time takes some minutes)"
+	cargo build --release --locked -p bigchaindb
+	@k8s/images/build "$(CARGO_TARGET_DIR)/release"
+
+cluster-up: ## start a Kubernetes of two nodes on this machine (as root); unless KUBECONFIG names yours
+ifdef KUBECONFIG
+	@echo "==> KUBECONFIG is set: that cluster is used, none is started"
+	@echo "$(KUBECONFIG)"
+else
+	@k8s/local/up
+endif
+
+cluster-down: ## end it, and remove all of it
+	@k8s/local/down
 
 .PHONY: needs-rust
 needs-rust:
