@@ -180,7 +180,8 @@ impl Amount {
 /// decision; votes on blocks without a decision), oldest first, and goes on with what is written from then on.
 /// What was open when its first items are given is given even if it is decided meanwhile.
 /// With a position it goes on after it. A feed call waits until there is something. Items may be seen twice after a
-/// restart, never missed.
+/// restart, never missed. Where the database has no history any more since a position, a feed gives what is open again
+/// and goes on; of blocks that were decided meanwhile it gives those that this node has not voted on.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// What was recorded at initialisation; `None` if there is no ledger yet.
@@ -255,6 +256,20 @@ pub trait Store: Send + Sync + 'static {
 
     /// All votes on each block.
     async fn votes(&self, blocks: &[BlockId]) -> Result<Vec<Vec<StoredVote>>>;
+
+    /// The position in the feed of blocks that was kept last, by any process with this node's key: its votes go on there.
+    /// When none was kept, a new one, from which the feed gives what is open and all that is written from now on.
+    ///
+    /// `None` where nobody else can have voted, and none is kept: what is decided has this node's vote, and what has none is
+    /// open.
+    async fn voted_up_to(&self) -> Result<Option<Position>> {
+        Ok(None)
+    }
+
+    /// Keeps a position for [`Self::voted_up_to`]: each block that was given up to there has its vote, or needs none.
+    async fn keep_voted_up_to(&self, _position: &Position) -> Result<()> {
+        Ok(())
+    }
 
     /// The vote this node wrote last.
     async fn last_vote(&self, node: &PublicKey) -> Result<Option<Vote>>;

@@ -29,5 +29,7 @@ mod load;
 mod quarantine;
 #[path = "mongo_faults/step_down.rs"]
 mod step_down;
+#[path = "mongo_faults/unvoted.rs"]
+mod unvoted;
 #[path = "mongo_faults/writes.rs"]
 mod writes;

@@ -19,13 +19,16 @@ use tokio::time::{Instant, timeout};
 use super::{Context, next, patiently};
 use crate::chain::{Chain, Purpose};
 use crate::federation::Federation;
-use crate::store::{Occurrence, Result, StoredBlock};
+use crate::store::{Occurrence, Position, Result, StoredBlock};
 
 /// Blocks taken from the feed at once.
 const BATCH: usize = 16;
 
 /// Blocks whose votes are read at once at the start.
 const RECALLED: usize = 256;
+
+/// How often it is kept how far the blocks are voted on, at most: that costs a write.
+const KEEPING: Duration = Duration::from_secs(1);
 
 /// Runs until told to stop.
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()> {
@@ -36,15 +39,22 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) -> Result<()
         Some(vote) => (vote.voting_for_block, vote.timestamp),
         None => (patiently("genesis", &stop, || store.genesis()).await?.id, 0),
     };
-    let mut stage = Stage { context, previous, last_timestamp, voted: HashSet::new() };
+    let mut stage = Stage { context, previous, last_timestamp, voted: HashSet::new(), kept: None };
     stage.recall(&stop).await?;
-    let mut position = None;
+    let mut position = patiently("how far the blocks are voted on", &stop, || store.voted_up_to()).await?;
+    if position.is_some() {
+        // Whatever is decided from here on is given.
+        stage.context.vote_feed.begun();
+    }
     while let Some(batch) = next(store.block_feed(position.as_ref(), BATCH), &mut stop).await? {
         stage.context.vote_feed.begun();
         for stored in batch.items {
             stage.context.look_at(&stored.block);
-            stage.vote_on(&stored, &stop).await?;
+            if !stage.vote_on(&stored, &stop).await? {
+                return Ok(());
+            }
         }
+        stage.keep(&batch.position).await;
         position = Some(batch.position);
     }
     Ok(())
@@ -56,10 +66,13 @@ struct Stage {
     last_timestamp: u64,
     /// Blocks with a vote of this node that may be undecided.
     voted: HashSet<BlockId>,
+    /// When the store was last told how far the blocks are voted on.
+    kept: Option<Instant>,
 }
 
 impl Stage {
-    async fn vote_on(&mut self, stored: &StoredBlock, stop: &watch::Receiver<bool>) -> Result<()> {
+    /// `false`: told to stop before it could be judged.
+    async fn vote_on(&mut self, stored: &StoredBlock, stop: &watch::Receiver<bool>) -> Result<bool> {
         let block = &stored.block;
         let chain = self.context.chain.clone();
         let me = chain.federation().node();
@@ -70,18 +83,18 @@ impl Stage {
         // Whoever leaves others out must not decide without them.
         let objection = foreign(&chain, &federation, block).filter(|_| federation.keys().contains(&me));
         if !listed && objection.is_none() {
-            return Ok(());
+            return Ok(true);
         }
         if !self.votes_of(std::slice::from_ref(&block.id), stop).await?.is_empty() {
             self.voted.insert(block.id);
-            return Ok(());
+            return Ok(true);
         }
         let begun = Instant::now();
         let broken = match objection {
             Some(broken) => Some(broken),
             None => match self.judge(block, stop).await? {
                 Some(broken) => broken,
-                None => return Ok(()),
+                None => return Ok(false),
             },
         };
         if let Some(broken) = &broken {
@@ -95,7 +108,18 @@ impl Stage {
         self.remember(block.id, stop).await?;
         self.context.metrics.voted(broken.is_none(), block.transactions.len());
         self.context.metrics.worked("vote", begun.elapsed());
-        Ok(())
+        Ok(true)
+    }
+
+    /// All blocks up to there are dealt with. Whoever goes on from an earlier place meets some of them again.
+    async fn keep(&mut self, position: &Position) {
+        if self.kept.is_some_and(|kept| kept.elapsed() < KEEPING) {
+            return;
+        }
+        self.kept = Some(Instant::now());
+        if let Err(error) = self.context.chain.store().keep_voted_up_to(position).await {
+            tracing::debug!(%error, "how far the blocks are voted on was not kept");
+        }
     }
 
     /// Finds out which undecided blocks have a vote of this node. The feed begins with them, but in an order that follows

@@ -2,7 +2,8 @@
 //!
 //! The feed begins with what is undecided then. A block that the election stage decided before, by the others' votes alone,
 //! would not be in it, and never get this node's vote: the chain of its votes would leave the block out. So blocks that list
-//! this node are decided from the feed's first items on; those whose votes came earlier are counted then.
+//! this node are decided from the feed's first items on; those whose votes came earlier are counted then. A feed that goes on
+//! where a process before this one was has begun at once: from there it gives blocks whether they are decided or not.
 
 use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@
 //! | [`schema`], [`founding`] | collections, indexes, the first block |
 //! | [`documents`], [`bson`], [`quarantine`] | what stands in them, and what does not read |
 //! | [`backlog`], [`intake`], [`blocks`], [`lookup`] | what is asked of them |
-//! | [`feed`] | what is new in them |
+//! | [`feed`], [`voted`] | what is new in them, and how far a node has come with it |
 //! | [`causal`] | what a read must see, whichever server answers |
 //! | [`pulse`], [`certificates`] | whether the server answers, and is still to be trusted |
 //! | [`lease`] | one process for each key |
@@ -33,6 +33,7 @@ pub mod quarantine;
 pub mod replicas;
 pub mod schema;
 pub mod shared;
+pub mod voted;
 pub mod waiting;
 
 use std::ops::RangeInclusive;
@@ -340,6 +341,14 @@ impl Store for MongoStore {
 
     async fn votes(&self, blocks: &[BlockId]) -> Result<Vec<Vec<StoredVote>>> {
         self.shared.votes_on(blocks).await
+    }
+
+    async fn voted_up_to(&self) -> Result<Option<Position>> {
+        self.shared.voted_up_to().await.map(Some)
+    }
+
+    async fn keep_voted_up_to(&self, position: &Position) -> Result<()> {
+        self.shared.keep_voted_up_to(position).await
     }
 
     async fn last_vote(&self, node: &PublicKey) -> Result<Option<Vote>> {

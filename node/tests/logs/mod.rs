@@ -2,7 +2,7 @@
 #![allow(dead_code)] // Each test program uses a part of it.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
@@ -21,13 +21,16 @@ impl io::Write for Lines {
 }
 
 impl Lines {
-    /// From now on. Once in a program.
+    /// From the program's first call on.
     pub fn collect() -> Self {
-        let lines = Self::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
-        tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
-        lines
+        static LINES: LazyLock<Lines> = LazyLock::new(|| {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
+            tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+            lines
+        });
+        LINES.clone()
     }
 
     /// Lines that hold all of these.

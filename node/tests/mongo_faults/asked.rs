@@ -99,6 +99,7 @@ async fn check_all(compat: Compat) {
         ("insert", "leases"),
         ("findAndModify", "leases"),
         ("update", "leases"),
+        ("update", "feeds"),
     ] {
         assert!(seen.contains(&write), "{write:?} is not among {seen:?}");
     }

@@ -8,6 +8,7 @@ use bigchaindb::store::mongo::connect;
 use bigchaindb::store::mongo::{MongoStore, Options};
 use bigchaindb::store::{BacklogEntry, Batch, Position, Result, Settings, Store as _, Taken};
 use ledger::block::Block;
+use ledger::election::BlockStatus;
 use ledger::ids::{BlockId, TxId};
 use ledger::rules::Rules;
 use ledger::transaction::Transaction;
@@ -65,14 +66,20 @@ impl World {
         Some(Self { _server: server, proxy, near, far, genesis })
     }
 
+    /// Another node writes a block.
+    async fn write_block(&self, n: i64) -> BlockId {
+        let block = Block::create(vec![Arc::new(create(&owner(), n))], &[key(0).public_key()], 1_500_000_001, &key(0));
+        let id = block.id;
+        self.far.write_block(Arc::new(block), &Taken::by(key(0).public_key(), &[])).await.unwrap();
+        id
+    }
+
     /// Another node writes entries, and a block with a vote.
     async fn write(&self, entries: std::ops::Range<i64>) -> Missing {
         let mut missing = Missing::default();
-        let packed = Arc::new(create(&owner(), -1 - entries.start));
-        let block = Block::create(vec![packed], &[key(0).public_key()], 1_500_000_001, &key(0));
-        let vote = Vote::create(block.id, self.genesis.id, true, 1_500_000_001, &key(0));
-        (missing.blocks, missing.votes) = ([block.id].into(), [block.id].into());
-        self.far.write_block(Arc::new(block), &Taken::by(key(0).public_key(), &[])).await.unwrap();
+        let block = self.write_block(-1 - entries.start).await;
+        let vote = Vote::create(block, self.genesis.id, true, 1_500_000_001, &key(0));
+        (missing.blocks, missing.votes) = ([block].into(), [block].into());
         assert!(self.far.write_vote(&vote).await.unwrap());
         let transactions: Vec<Arc<Transaction>> = entries.map(|n| Arc::new(create(&owner(), n))).collect();
         missing.backlog = transactions.iter().map(|tx| tx.id()).collect();
@@ -152,4 +159,30 @@ async fn a_node_that_was_away_for_longer_than_the_server_remembers_misses_nothin
     world.beginnings();
     world.read(&world.near, Some(&places), missing).await;
     assert_eq!(world.beginnings(), 3, "the server has not forgotten the feeds' places");
+}
+
+/// This node decided on them by the votes of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_that_a_node_has_not_voted_on_are_found_when_the_server_has_forgotten_the_rest() {
+    let Some(world) = World::new().await else { return };
+    let missing = world.write(0..3).await;
+    let places = world.read(&world.far, None, missing).await;
+    world.far.keep_voted_up_to(&places.blocks).await.unwrap();
+    let unvoted = world.write_block(-1_000_000).await;
+    assert!(world.far.decide(&unvoted, true, Vec::new()).await.unwrap());
+    for id in world.write(3..6).await.blocks {
+        assert!(world.far.decide(&id, true, Vec::new()).await.unwrap());
+    }
+    world.write(6..LOOK + 10).await;
+    world.beginnings();
+    let mut place = world.near.voted_up_to().await.unwrap();
+    let mut given = Vec::new();
+    while given.len() < 3 {
+        let batch = soon("the blocks", world.near.block_feed(place.as_ref(), 9)).await.unwrap();
+        given.extend(batch.items.iter().map(|stored| (stored.block.id, stored.status)));
+        place = Some(batch.position);
+    }
+    let decided = given.iter().filter(|(_, status)| *status != BlockStatus::Undecided);
+    assert_eq!(decided.copied().collect::<Vec<_>>(), [(unvoted, BlockStatus::Valid)]);
+    assert_eq!(world.beginnings(), 1, "the server has not forgotten the feed's place");
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bigchaindb::store::Store;
-use bigchaindb::store::mongo::{Compat, MongoStore, Options};
+use bigchaindb::store::mongo::{self, Compat, MongoStore, Options};
+use futures_util::TryStreamExt as _;
+use mongodb::bson::{Document, doc};
 
 use crate::Backend;
 use crate::mongod::Mongod;
@@ -31,6 +33,25 @@ impl Mongo {
     pub async fn another(&self, node: u8) -> MongoStore {
         let options = Options { node: public(node), compat: self.compat, wait: Duration::from_millis(5) };
         MongoStore::open(self.server.database().await, options).await.unwrap()
+    }
+
+    /// What is kept of places in feeds.
+    pub async fn kept(&self) -> Vec<Document> {
+        let feeds = self.server.database().await.collection::<Document>("feeds");
+        feeds.find(doc! {}).await.unwrap().try_collect().await.unwrap()
+    }
+
+    /// As it was.
+    pub async fn keep(&self, kept: Vec<Document>) {
+        self.server.database().await.collection::<Document>("feeds").insert_many(kept).await.unwrap();
+    }
+
+    /// An empty database in its place.
+    pub async fn drop_database(&mut self) {
+        CAUGHT_UP.set(None);
+        self.store = None;
+        assert!(mongo::drop_database(&self.server.database().await).await.unwrap());
+        self.open().await;
     }
 
     async fn open(&mut self) {

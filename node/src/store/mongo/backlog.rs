@@ -13,7 +13,7 @@ use ledger::transaction::Transaction;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::{RawDocument, RawDocumentBuf, cstr};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, Timestamp, doc};
 
 use super::feed::Source;
 use super::shared::Shared;
@@ -336,7 +336,7 @@ impl Source for Entries {
         self.0.backlog.clone()
     }
 
-    async fn open(&self) -> Result<Vec<ObjectId>> {
+    async fn open(&self, _since: Option<Timestamp>) -> Result<Vec<ObjectId>> {
         self.0.assigned_outside(None, 0).await
     }
 

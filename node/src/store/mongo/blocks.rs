@@ -13,7 +13,7 @@ use ledger::vote::Vote;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
-use mongodb::bson::{doc, rawdoc};
+use mongodb::bson::{Timestamp, doc, rawdoc};
 
 use super::feed::Source;
 use super::shared::Shared;
@@ -26,7 +26,7 @@ use crate::store::{BacklogEntry, Result, StoreError, StoredBlock, StoredVote, Ta
 const LAST_VOTES: i64 = 500;
 
 /// Values asked for in one query, so that it stays far below MongoDB's 16 MB however many are open.
-const ASKED: usize = 10_000;
+pub const ASKED: usize = 10_000;
 
 impl Shared {
     /// Assets, then the block, then the backlog: what is missing after a crash can be told from what is there.
@@ -228,10 +228,14 @@ impl Source for Blocks {
         self.0.blocks.clone()
     }
 
-    async fn open(&self) -> Result<Vec<ObjectId>> {
+    async fn open(&self, since: Option<Timestamp>) -> Result<Vec<ObjectId>> {
         self.0.genesis().await?;
-        let undecided = self.0.undecided().await?;
-        self.0.ids_of(&self.0.blocks, "id", undecided).await
+        let mut blocks = self.0.undecided().await?;
+        if let Some(since) = since {
+            // After the others: what is decided between the two is among them.
+            blocks.extend(self.0.decided_without_vote(since).await?);
+        }
+        self.0.ids_of(&self.0.blocks, "id", blocks).await
     }
 
     async fn fetch(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64, StoredBlock)>> {
@@ -266,7 +270,7 @@ impl Source for Votes {
         self.0.votes.clone()
     }
 
-    async fn open(&self) -> Result<Vec<ObjectId>> {
+    async fn open(&self, _since: Option<Timestamp>) -> Result<Vec<ObjectId>> {
         let undecided = self.0.undecided().await?;
         self.0.ids_of(&self.0.votes, "vote.voting_for_block", undecided).await
     }

@@ -22,6 +22,11 @@ use crate::store::Result;
 pub struct Clock(Mutex<Option<Timestamp>>);
 
 impl Clock {
+    /// As far as is known.
+    pub fn now(&self) -> Option<Timestamp> {
+        *self.0.lock()
+    }
+
     /// Something was seen that happened at this time.
     pub fn advance(&self, to: Option<Timestamp>) {
         let mut now = self.0.lock();
@@ -55,7 +60,7 @@ impl Shared {
     pub async fn causal(&self) -> Result<ClientSession> {
         let session = self.database.client().start_session().causal_consistency(true).await;
         let mut session = session.map_err(|e| fault::unavailable(&e))?;
-        if let Some(seen) = *self.clock.0.lock() {
+        if let Some(seen) = self.clock.now() {
             session.advance_operation_time(seen);
         }
         Ok(session)

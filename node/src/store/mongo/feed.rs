@@ -2,7 +2,8 @@
 //!
 //! The stream is opened before the scan, so that nothing falls between them, and gives ids only: a block near 16 MB
 //! would break it. What a scan gave is not given again. A position holds the stream's resume token and, within a scan,
-//! how far it came. When the server remembers a token no longer, everything that is open is scanned again.
+//! how far it came; one of them is kept for the process after this one (see [`super::voted`]). When the server remembers a
+//! token no longer, everything that is open is scanned again, and what else may have been missed since.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
 use mongodb::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fault;
@@ -33,8 +35,9 @@ const FETCH: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The server no longer has the history that a resume token points into.
-const HISTORY_LOST: [i32; 2] = [286, 280];
+/// The server no longer has the history that a resume token points into, or never had: `ChangeStreamHistoryLost`,
+/// `ChangeStreamFatalError`, `InvalidResumeToken`.
+const HISTORY_LOST: [i32; 3] = [286, 280, 260];
 
 /// What one feed is about.
 #[async_trait]
@@ -51,31 +54,41 @@ pub trait Source: Send + Sync + 'static {
     /// The collection that is watched.
     fn collection(&self) -> Collection<RawDocumentBuf>;
 
-    /// Ids of what is open, in the order in which it is given.
-    async fn open(&self) -> Result<Vec<ObjectId>>;
+    /// Ids of what is open, in the order in which it is given. `since`: when a stream was left that the server remembers
+    /// no longer; what is not open any more and was not dealt with is among them then.
+    async fn open(&self, since: Option<Timestamp>) -> Result<Vec<ObjectId>>;
 
     /// Documents by id, in the same order, those that are gone or do not read left out. The number tells two states of
     /// one document apart.
     async fn fetch(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64, Self::Item)>>;
 }
 
-/// Where a feed stands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Place {
-    /// Go on in the stream after this.
-    token: ResumeToken,
+/// Where a feed stands; at first, where everything that is open is scanned.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Place {
+    /// Go on in the stream after this; absent where a new one is opened.
+    token: Option<ResumeToken>,
+    /// What was written before was seen, but for what the scan comes to.
+    since: Option<Timestamp>,
     /// The scan came up to this document; absent when it is done.
     scanned: Option<ObjectId>,
 }
 
 impl Place {
-    fn position(&self) -> Result<Position> {
+    /// From there on everything that is open is given, and all that was written since this time.
+    pub fn since(time: Option<Timestamp>) -> Self {
+        Self { since: time, ..Self::default() }
+    }
+
+    /// As it is handed out.
+    pub fn position(&self) -> Result<Position> {
         let bytes = mongodb::bson::serialize_to_vec(self);
         let bytes = bytes.map_err(|e| StoreError::Damaged(format!("a resume token cannot be kept: {e}")))?;
         Ok(Position(Bytes::from(bytes)))
     }
 
-    fn read(position: &Position) -> Result<Self> {
+    /// One that came back.
+    pub fn read(position: &Position) -> Result<Self> {
         mongodb::bson::deserialize_from_slice(&position.0)
             .map_err(|e| StoreError::Damaged(format!("a place in a feed does not read: {e}")))
     }
@@ -145,7 +158,7 @@ impl<S: Source> Feed<S> {
     }
 
     fn start(&self, after: Option<&Position>) -> Result<Running<S::Item>> {
-        let place = after.map(Place::read).transpose()?;
+        let place = after.map(Place::read).transpose()?.unwrap_or_default();
         self.read.store(true, Ordering::Relaxed);
         let (items, received) = mpsc::channel(self.ahead);
         let idle = self.idle.clone();
@@ -161,8 +174,8 @@ enum Stopped {
     Unread,
     /// The server failed; the place is where to go on.
     Failed(StoreError, Option<Place>),
-    /// The server has forgotten the place.
-    Forgotten,
+    /// The server has forgotten the place, which was this or the one that was begun with.
+    Forgotten(Option<Place>),
 }
 
 struct Reader<S: Source> {
@@ -175,54 +188,48 @@ struct Reader<S: Source> {
 }
 
 impl<S: Source> Reader<S> {
-    async fn run(&mut self, mut place: Option<Place>) {
+    async fn run(&mut self, mut place: Place) {
         let mut pause = PAUSE;
         loop {
-            let begun = tokio::time::Instant::now();
-            match self.read(place.clone()).await {
+            let begun = Instant::now();
+            let stopped = self.read(place.clone()).await;
+            if begun.elapsed() > LONGEST_PAUSE {
+                pause = PAUSE;
+            }
+            let (feed, pause_ms) = (self.source.name(), pause.as_millis() as u64);
+            place = match stopped {
                 Stopped::Unread => return,
                 Stopped::Failed(error, reached) => {
-                    place = reached.or(place);
-                    if begun.elapsed() > LONGEST_PAUSE {
-                        pause = PAUSE;
-                    }
-                    tracing::warn!(feed = self.source.name(), %error, pause_ms = pause.as_millis() as u64, "a feed was interrupted");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tracing::warn!(feed, %error, pause_ms, "a feed was interrupted");
+                    reached.unwrap_or(place)
                 }
-                Stopped::Forgotten => {
-                    tracing::warn!(
-                        feed = self.source.name(),
-                        "the server has no history since then: reading all that is open"
-                    );
-                    place = None;
+                Stopped::Forgotten(reached) => {
+                    tracing::warn!(feed, "the server has no history since then: reading all that is open");
+                    Place::since(reached.unwrap_or(place).since)
                 }
-            }
+            };
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn read(&mut self, place: Option<Place>) -> Stopped {
-        let mut stream = match self.watch(place.as_ref().map(|place| &place.token)).await {
+    async fn read(&mut self, place: Place) -> Stopped {
+        let mut stream = match self.watch(place.token.as_ref()).await {
             Ok(stream) => stream,
             Err(error) => return stopped(&error, None),
         };
-        let token = match &place {
-            Some(place) => place.token.clone(),
-            None => match self.token(&mut stream).await {
-                Ok(token) => token,
+        let scanning = place.token.is_none() || place.scanned.is_some();
+        let mut reached = place;
+        if reached.token.is_none() {
+            reached.token = match self.token(&mut stream).await {
+                Ok(token) => Some(token),
                 Err(stop) => return stop,
-            },
-        };
-        let scan = match &place {
-            None => Some(None),
-            Some(place) => place.scanned.map(Some),
-        };
-        if let Some(from) = scan
-            && let Err(stop) = self.scan(&token, from).await
-        {
+            };
+        }
+        if scanning && let Err(stop) = self.scan(&mut reached).await {
             return stop;
         }
-        self.follow(stream, Place { token, scanned: None }).await
+        self.follow(stream, reached).await
     }
 
     async fn watch(
@@ -259,29 +266,30 @@ impl<S: Source> Reader<S> {
     }
 
     /// Gives what is open. The last item's position says that the scan is done.
-    async fn scan(&mut self, token: &ResumeToken, after: Option<ObjectId>) -> std::result::Result<(), Stopped> {
-        let mut reached = Place { token: token.clone(), scanned: after };
+    async fn scan(&mut self, reached: &mut Place) -> std::result::Result<(), Stopped> {
         let failed = |error, place: &Place| Stopped::Failed(error, place.scanned.is_some().then(|| place.clone()));
-        self.source.shared().see_all_written().await.map_err(|e| failed(e, &reached))?;
-        let mut ids = self.source.open().await.map_err(|e| failed(e, &reached))?;
-        if let Some(after) = after
+        self.source.shared().see_all_written().await.map_err(|e| failed(e, reached))?;
+        let now = self.source.shared().clock.now();
+        let mut ids = self.source.open(reached.since).await.map_err(|e| failed(e, reached))?;
+        if let Some(after) = reached.scanned
             && let Some(place) = ids.iter().position(|id| *id == after)
         {
             ids.drain(..=place);
         }
         let mut held: Option<(ObjectId, S::Item)> = None;
         for chunk in ids.chunks(FETCH) {
-            let found = self.source.fetch(chunk).await.map_err(|e| failed(e, &reached))?;
+            let found = self.source.fetch(chunk).await.map_err(|e| failed(e, reached))?;
             for (id, state, item) in found {
                 self.given.insert(id, state);
                 if let Some((id, item)) = held.replace((id, item)) {
                     reached.scanned = Some(id);
-                    self.give(item, &reached).await?;
+                    self.give(item, reached).await?;
                 }
             }
         }
+        (reached.since, reached.scanned) = (now, None);
         if let Some((_, item)) = held {
-            self.give(item, &Place { token: token.clone(), scanned: None }).await?;
+            self.give(item, reached).await?;
         }
         Ok(())
     }
@@ -301,7 +309,7 @@ impl<S: Source> Reader<S> {
                 match news {
                     News::Event(id, token, time) => {
                         self.source.shared().clock.advance(time);
-                        events.push((id, token));
+                        events.push((id, Place { token: Some(token), since: time.or(reached.since), scanned: None }));
                     }
                     News::Nothing => idle += 1,
                     News::Failed(error) => ending = Some(error),
@@ -324,7 +332,7 @@ impl<S: Source> Reader<S> {
 
     async fn pass_on(
         &mut self,
-        events: Vec<(ObjectId, ResumeToken)>,
+        events: Vec<(ObjectId, Place)>,
         reached: &mut Place,
     ) -> std::result::Result<(), Stopped> {
         if events.is_empty() {
@@ -334,8 +342,7 @@ impl<S: Source> Reader<S> {
         let found = self.source.fetch(&ids).await.map_err(|error| Stopped::Failed(error, Some(reached.clone())))?;
         let mut found: HashMap<ObjectId, (u64, S::Item)> =
             found.into_iter().map(|(id, state, item)| (id, (state, item))).collect();
-        for (id, token) in events {
-            let place = Place { token, scanned: None };
+        for (id, place) in events {
             if let Some((state, item)) = found.remove(&id)
                 && self.given.insert(id, state) != Some(state)
             {
@@ -371,7 +378,6 @@ async fn pump(mut stream: ChangeStream<ChangeStreamEvent<Document>>, told: mpsc:
     loop {
         let news = match stream.next_if_any().await {
             Ok(None) if stream.is_alive() => News::Nothing,
-            // The collection is gone, say: asking again would be answered at once.
             Ok(None) => News::Failed(Error::custom("the stream has ended")),
             Ok(Some(event)) => match event.document_key.as_ref().and_then(|key| key.get_object_id("_id").ok()) {
                 Some(id) => News::Event(id, event.id, event.cluster_time),
@@ -389,7 +395,9 @@ async fn pump(mut stream: ChangeStream<ChangeStreamEvent<Document>>, told: mpsc:
 
 fn stopped(error: &Error, reached: Option<Place>) -> Stopped {
     match error.kind.as_ref() {
-        ErrorKind::Command(failure) if HISTORY_LOST.contains(&failure.code) => Stopped::Forgotten,
+        ErrorKind::Command(failure) if HISTORY_LOST.contains(&failure.code) => Stopped::Forgotten(reached),
+        // Ours: the collection was dropped. A stream that goes on after the same token would end there again.
+        ErrorKind::Custom(_) => Stopped::Forgotten(reached),
         _ => Stopped::Failed(fault::unavailable(error), reached),
     }
 }

@@ -25,6 +25,9 @@ pub const DECISIONS: &str = "decisions";
 /// Ours: why transactions were dropped.
 pub const REJECTIONS: &str = "rejections";
 
+/// Ours: how far each node has followed the blocks.
+pub const FEEDS: &str = "feeds";
+
 /// Ours: which process works with each node's key.
 pub const LEASES: &str = "leases";
 

@@ -53,6 +53,8 @@ pub struct Shared {
     pub rejections: Collection<Document>,
     /// Which process works with each node's key.
     pub leases: Collection<Document>,
+    /// How far each node has followed the blocks.
+    pub feeds: Collection<Document>,
     /// This process's claim, once it was made.
     pub lease: OnceLock<Lease>,
     /// What reads must see.
@@ -93,6 +95,7 @@ impl Shared {
             decisions: database.collection(schema::DECISIONS),
             rejections: database.collection(schema::REJECTIONS),
             leases: database.collection(schema::LEASES),
+            feeds: database.collection(schema::FEEDS),
             lease: OnceLock::new(),
             database,
             clock: Clock::default(),
