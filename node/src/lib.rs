@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod verifier;
 pub mod verify;
 pub mod web;

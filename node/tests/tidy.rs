@@ -92,7 +92,7 @@ const CRATES: &[(&[&str], &[&str])] = &[
     (&["tokio_tungstenite"], &["ws", "bench"]),
     (&["fjall", "tantivy"], &["store/embedded"]),
     (&["mongodb"], &["store/mongo"]),
-    (&["rustls", "tokio_rustls", "webpki_roots"], &["store/mongo", "config/mongo", "client/tls"]),
+    (&["rustls", "tokio_rustls", "webpki_roots"], &["store/mongo", "config/mongo", "client/tls", "tls"]),
 ];
 
 fn crates(source: &Source) -> Vec<String> {

@@ -24,7 +24,7 @@ const RENAMED: [(&str, &str); 13] = [
 ];
 
 /// This program's modules: those of `lib.rs`.
-const MODULES: [&str; 20] = [
+const MODULES: [&str; 21] = [
     "agreement",
     "app",
     "bench",
@@ -41,6 +41,7 @@ const MODULES: [&str; 20] = [
     "secret",
     "store",
     "telemetry",
+    "tls",
     "verifier",
     "verify",
     "web",

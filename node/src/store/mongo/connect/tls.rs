@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::failure::Failure;
 use super::{ClientCertificate, TlsFiles};
 use crate::secret::Secret;
+use crate::tls::{authorities, certificates};
 
 mod words;
 
@@ -51,7 +52,8 @@ impl Tls {
         let mut options = said;
         let ca = files.ca.clone().or_else(|| options.ca_file_path.clone());
         options.ca_file_path = ca.clone();
-        let roots = roots(ca.as_deref())?;
+        // The same that the driver takes.
+        let roots = authorities(ca.as_deref(), "database.ca_cert").map_err(|reason| refused(&reason))?;
         let verifier = match &files.crl {
             Some(path) => verifier(roots, path)?,
             None => WebPkiServerVerifier::builder_with_provider(roots.into(), ring::default_provider().into())
@@ -97,30 +99,6 @@ fn refused(reason: &str) -> Failure {
 fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let text = std::fs::read_to_string(path);
     text.map(Zeroizing::new).map_err(|error| refused(&format!("`{}` cannot be read: {error}", path.display())))
-}
-
-/// The authorities, the same that the driver takes.
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, Failure> {
-    let mut roots = RootCertStore::empty();
-    let Some(path) = ca else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(roots);
-    };
-    let certificates = certificates(read(path)?.as_str(), path)?;
-    let (good, _) = roots.add_parsable_certificates(certificates);
-    if good == 0 {
-        return Err(refused(&format!("`{}` (database.ca_cert) holds no certificate that reads", path.display())));
-    }
-    Ok(roots)
-}
-
-fn certificates(text: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(refused(&format!("`{}` holds no certificate in PEM form", path.display()))),
-        Err(error) => Err(refused(&format!("`{}` holds no certificate that reads: {error}", path.display()))),
-    }
 }
 
 /// Only the server's own certificate is looked up in the list, as in 1.0.1 (OpenSSL's `VERIFY_CRL_CHECK_LEAF`); a list
@@ -179,7 +157,8 @@ impl Identity {
     }
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, Failure> {
-        certificates(&self.certificate, &self.certificate_path)
+        let name = self.certificate_path.display();
+        certificates(&self.certificate).map_err(|reason| refused(&format!("`{name}` {reason}")))
     }
 
     /// The passphrase, if the key is encrypted; of no use otherwise.
