@@ -4,7 +4,7 @@
 mod tls;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use self::tls::Tls;
+
 /// How long one request may take, connecting included.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -23,16 +25,15 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 64 << 20;
 
 /// A server: `http://HOST[:PORT][/PREFIX]`, or with `https`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Name or address; an IPv6 one in brackets.
     pub host: String,
     /// 80, or 443 with TLS, unless given.
     pub port: u16,
     prefix: String,
-    tls: bool,
-    /// File with the authorities that a server with TLS is judged by; `None`: those of browsers.
-    ca: Option<PathBuf>,
+    /// How it is judged, if it speaks TLS: by the authorities of browsers, unless others are named.
+    tls: Option<Tls>,
 }
 
 impl Endpoint {
@@ -41,14 +42,15 @@ impl Endpoint {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Judged by the authorities of a file, if it speaks TLS.
-    pub fn trusting(self, ca: Option<PathBuf>) -> Self {
-        Self { ca, ..self }
+    /// Judged by the authorities of a file, if it speaks TLS. The error says why the file cannot be used.
+    pub fn trusting(self, ca: &Path) -> Result<Self, String> {
+        let tls = self.tls.as_ref().map(|_| Tls::new(Some(ca))).transpose()?;
+        Ok(Self { tls, ..self })
     }
 
     /// Whether it speaks TLS.
     pub fn is_tls(&self) -> bool {
-        self.tls
+        self.tls.is_some()
     }
 
     /// A path on this server.
@@ -59,7 +61,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
+        let scheme = if self.is_tls() { "https" } else { "http" };
         write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.prefix)
     }
 }
@@ -69,7 +71,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not a URL like http://localhost:9984");
-        let (tls, rest) = match text.strip_prefix("https://") {
+        let (secure, rest) = match text.strip_prefix("https://") {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix("http://").ok_or_else(wrong)?),
         };
@@ -79,13 +81,14 @@ impl FromStr for Endpoint {
         };
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
-            _ => (authority, if tls { 443 } else { 80 }),
+            _ => (authority, if secure { 443 } else { 80 }),
         };
         let bracketed = host.starts_with('[') && host.ends_with(']');
         if host.is_empty() || authority.contains(['@', '?', '#', ' ']) || (host.contains(':') && !bracketed) {
             return Err(wrong());
         }
-        Ok(Self { host: host.to_owned(), port, prefix: prefix.trim_end_matches('/').to_owned(), tls, ca: None })
+        let tls = secure.then(|| Tls::new(None)).transpose()?;
+        Ok(Self { host: host.to_owned(), port, prefix: prefix.trim_end_matches('/').to_owned(), tls })
     }
 }
 
@@ -155,9 +158,9 @@ async fn request(endpoint: &Endpoint, method: Method, path: &str, body: Bytes) -
 
 async fn exchange(endpoint: &Endpoint, method: Method, path: &str, body: Bytes) -> anyhow::Result<Answer> {
     let stream = TcpStream::connect(endpoint.authority()).await?;
-    match endpoint.tls {
-        true => converse(tls::secured(endpoint, stream).await?, endpoint, method, path, body).await,
-        false => converse(stream, endpoint, method, path, body).await,
+    match &endpoint.tls {
+        Some(tls) => converse(tls.secured(&endpoint.host, stream).await?, endpoint, method, path, body).await,
+        None => converse(stream, endpoint, method, path, body).await,
     }
 }
 
@@ -208,7 +211,8 @@ mod tests {
             ("https://example.org", "https://example.org:443"),
             ("https://[::1]:8443/bdb", "https://[::1]:8443/bdb"),
         ] {
-            assert_eq!(text.parse::<Endpoint>().map(|e| e.to_string()).as_deref(), Ok(expected));
+            let endpoint = text.parse::<Endpoint>();
+            assert_eq!(endpoint.map(|e| e.to_string()).as_deref(), Ok(expected));
         }
         for text in
             ["localhost:9984", "http://", "http://:1", "http://a:b", "http://a:70000", "http://u@h", "http://::1:9"]

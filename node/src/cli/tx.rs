@@ -108,7 +108,10 @@ fn endpoint_or_default(given: Option<&Endpoint>, context: &Context) -> anyhow::R
         Some(endpoint) => endpoint.clone(),
         None => variable("BIGCHAINDB_URL").map_or(DEFAULT_URL, String::as_str).parse().map_err(anyhow::Error::msg)?,
     };
-    Ok(endpoint.trusting(variable("BIGCHAINDB_URL_CA_CERT").map(PathBuf::from)))
+    match variable("BIGCHAINDB_URL_CA_CERT") {
+        Some(ca) => endpoint.trusting(Path::new(ca)).map_err(anyhow::Error::msg),
+        None => Ok(endpoint),
+    }
 }
 
 /// `KEY[,KEY...][:AMOUNT]`: several keys must all sign to spend what they get.
