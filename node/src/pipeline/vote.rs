@@ -85,6 +85,9 @@ impl Stage {
         if !listed && objection.is_none() {
             return Ok(true);
         }
+        if self.voted.contains(&block.id) {
+            return Ok(true);
+        }
         if !self.votes_of(std::slice::from_ref(&block.id), stop).await?.is_empty() {
             self.voted.insert(block.id);
             return Ok(true);
