@@ -66,7 +66,7 @@ fn store(c: &mut Criterion) {
                 |(entries, block, vote)| {
                     runtime.block_on(async {
                         store.write_backlog(entries).await.unwrap();
-                        store.write_block(block.clone(), &Taken::by(key().public_key(), &[])).await.unwrap();
+                        store.write_block(block.clone(), &Taken::none(key().public_key())).await.unwrap();
                         store.write_vote(&vote).await.unwrap();
                         assert!(store.decide(&block.id, true, Vec::new()).await.unwrap());
                     });

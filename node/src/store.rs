@@ -78,6 +78,11 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// None of an assignee's entries: the block takes nothing out of the backlog.
+    pub fn none(assignee: PublicKey) -> Self {
+        Self::by(assignee, &[])
+    }
+
     /// The entries of one assignee; with none of them, nothing.
     pub fn by(assignee: PublicKey, entries: &[BacklogEntry]) -> Self {
         let times = || entries.iter().map(|entry| entry.assigned_at);

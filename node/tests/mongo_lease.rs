@@ -28,11 +28,6 @@ fn key() -> PrivateKey {
     PrivateKey::from_seed(&[1; 32])
 }
 
-/// None of the entries of the backlog.
-fn nothing() -> Taken {
-    Taken::by(key().public_key(), &[])
-}
-
 async fn store(server: &Mongod) -> MongoStore {
     let options = Options { node: key().public_key(), compat: None, wait: Duration::from_millis(5) };
     MongoStore::open(server.database().await, options).await.unwrap()
@@ -60,7 +55,7 @@ async fn whoever_gives_it_back_is_followed_at_once_and_whoever_waits_writes_noth
     let Some(server) = Mongod::start(&[]) else { return };
     let (first, block) = founded(&server).await;
     // Without a lease in play, as a command that looks into a ledger, nothing is refused.
-    first.write_block(block.clone(), &nothing()).await.unwrap();
+    first.write_block(block.clone(), &Taken::none(key().public_key())).await.unwrap();
     assert_eq!(until(&mut first.compete(LASTS), is_ours).await, Duty::Ours { epoch: 1 });
     let second = store(&server).await;
     let mut duty = second.compete(LASTS);
@@ -70,7 +65,7 @@ async fn whoever_gives_it_back_is_followed_at_once_and_whoever_waits_writes_noth
     let genesis = first.genesis().await.unwrap().id;
     let vote = Vote::create(block.id, genesis, true, 1_500_000_002, &key());
     for refused in [
-        second.write_block(block.clone(), &nothing()).await,
+        second.write_block(block.clone(), &Taken::none(key().public_key())).await,
         second.write_vote(&vote).await.map(drop),
         second.decide(&block.id, true, Vec::new()).await.map(drop),
         second.delete_backlog(&[]).await,
@@ -103,7 +98,7 @@ fn a_process_that_was_stopped_for_a_while_writes_nothing_when_it_goes_on() {
             going_on.recv().unwrap();
             // Before it could have asked: it believes to be the holder.
             assert!(is_ours(&duty.borrow()));
-            let refused = store.write_block(block, &nothing()).await;
+            let refused = store.write_block(block, &Taken::none(key().public_key())).await;
             assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
             until(&mut duty, |duty| matches!(duty, Duty::Theirs { .. })).await;
         });

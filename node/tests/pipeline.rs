@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bigchaindb::chain::SubmitError;
+use bigchaindb::store::Taken;
 use ledger::block::Block;
 use ledger::election::BlockStatus;
 use ledger::facts::TxStatus;
@@ -46,7 +47,7 @@ async fn what_was_written_before_the_start_is_not_forgotten() {
     let (waiting, packed) = (create(&key(7), 1, 1), create(&key(7), 2, 1));
     rig.slip_in(&[&waiting], rig.key.public_key()).await;
     let block = Block::create(vec![packed.clone()], &[rig.key.public_key()], 1_500_000_001, &rig.key);
-    rig.store.write_block(Arc::new(block), &rig.nothing()).await.unwrap();
+    rig.store.write_block(Arc::new(block), &Taken::none(rig.key.public_key())).await.unwrap();
     rig.start();
     rig.until_valid(&[&waiting, &packed]).await;
     rig.stop().await;
@@ -62,7 +63,7 @@ async fn a_vote_waits_for_this_nodes_own_decision_on_an_input() {
     let [first, second] =
         [(&asset, 1), (&moved, 2)].map(|(tx, n)| Block::create(vec![tx.clone()], &voters, 1_500_000_000 + n, &rig.key));
     for block in [&first, &second] {
-        rig.store.write_block(Arc::new(block.clone()), &rig.nothing()).await.unwrap();
+        rig.store.write_block(Arc::new(block.clone()), &Taken::none(rig.key.public_key())).await.unwrap();
     }
     rig.start();
     rig.until_valid(&[&asset, &moved]).await;
@@ -176,7 +177,7 @@ async fn transactions_of_an_invalid_block_come_back_and_do_not_loop() {
     // A block from outside the federation that this node is to vote on.
     let block = Block::create(vec![good.clone()], &[rig.key.public_key()], 1_500_000_001, &stranger);
     let foreign = block.id;
-    rig.store.write_block(Arc::new(block), &rig.nothing()).await.unwrap();
+    rig.store.write_block(Arc::new(block), &Taken::none(rig.key.public_key())).await.unwrap();
     rig.start();
     rig.until_valid(&[&good]).await;
     assert_eq!(rig.chain.block_status(&foreign).await.unwrap(), Some(BlockStatus::Invalid));
@@ -193,7 +194,7 @@ async fn strict_ledgers_refuse_blocks_whose_voters_are_not_the_federation() {
     let voters = [rig.key.public_key(), key(66).public_key(), key(67).public_key()];
     let block = Block::create(vec![good], &voters, 1_500_000_001, &rig.key);
     let id = block.id;
-    rig.store.write_block(Arc::new(block), &rig.nothing()).await.unwrap();
+    rig.store.write_block(Arc::new(block), &Taken::none(rig.key.public_key())).await.unwrap();
     rig.start();
     let after = create(&key(7), 2, 1);
     rig.chain.submit(after.clone()).await.unwrap();

@@ -70,7 +70,7 @@ impl World {
     async fn write_block(&self, n: i64) -> BlockId {
         let block = Block::create(vec![Arc::new(create(&owner(), n))], &[key(0).public_key()], 1_500_000_001, &key(0));
         let id = block.id;
-        self.far.write_block(Arc::new(block), &Taken::by(key(0).public_key(), &[])).await.unwrap();
+        self.far.write_block(Arc::new(block), &Taken::none(key(0).public_key())).await.unwrap();
         id
     }
 

@@ -73,7 +73,7 @@ async fn a_node_that_is_stopped_while_it_judges_a_block_votes_when_it_comes_back
     let spender = Arc::new(transfer(&create(&owner(), 2), 0));
     let me = key(0).public_key();
     let block = Arc::new(Block::create(vec![spender], &[me], 1_500_000_001, &key(0)));
-    store.write_block(block.clone(), &Taken::by(me, &[])).await.unwrap();
+    store.write_block(block.clone(), &Taken::none(me)).await.unwrap();
     let id = block.id.to_string();
     until("a first look", async || !lines.with(&["a block cannot be judged yet", &id]).is_empty()).await;
     let (mut settings, server) = (world.settings(), world.server);

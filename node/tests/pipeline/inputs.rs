@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bigchaindb::store::Taken;
 use ledger::block::Block;
 use ledger::rules::Rules;
 use ledger::vote::Vote;
@@ -38,14 +39,14 @@ async fn a_vote_waits_for_an_input_that_comes_late_and_not_for_ever_for_one_that
         let wait = Duration::from_millis(if comes { 600_000 } else { 200 });
         rig.tune(|tuning| tuning.input_wait = wait);
         let [input, spender] = two_blocks(&rig);
-        rig.store.write_block(spender.clone(), &rig.nothing()).await.unwrap();
+        rig.store.write_block(spender.clone(), &Taken::none(rig.key.public_key())).await.unwrap();
         rig.start();
         let id = spender.id.to_string();
         let judged = async || !lines.with(&["a block cannot be judged yet", &id]).is_empty();
         until("a first look", judged).await;
         if comes {
             assert!(rig.chain.votes(&spender.id).await.unwrap().is_empty());
-            rig.store.write_block(input.clone(), &rig.nothing()).await.unwrap();
+            rig.store.write_block(input.clone(), &Taken::none(rig.key.public_key())).await.unwrap();
             // By the votes of others: this node is not there yet.
             assert!(rig.store.decide(&input.id, true, Vec::new()).await.unwrap());
         }

@@ -12,7 +12,7 @@ use bigchaindb::metrics::Metrics;
 use bigchaindb::pipeline::decided::Decided;
 use bigchaindb::pipeline::{self, Context, StageEnd, Tuning};
 use bigchaindb::store::embedded::{EmbeddedStore, Options};
-use bigchaindb::store::{Amount, BacklogEntry, Settings, Store, Taken};
+use bigchaindb::store::{Amount, BacklogEntry, Settings, Store};
 use ledger::block::Block;
 use ledger::build::{self, Recipient};
 use ledger::crypto::{PrivateKey, Uncached};
@@ -46,11 +46,6 @@ pub fn key(seed: u8) -> PrivateKey {
 }
 
 impl Rig {
-    /// None of the entries of the backlog.
-    pub fn nothing(&self) -> Taken {
-        Taken::by(self.key.public_key(), &[])
-    }
-
     /// A new ledger; the pipelines do not run yet.
     pub async fn new(rules: Rules) -> Self {
         let directory = tempfile::tempdir().unwrap();

@@ -22,7 +22,7 @@ fn a_late_maker_leaves_what_was_given_back(compat: Option<Compat>) {
         let waiting = txs.iter().zip(assigned).map(|(tx, (to, at))| entry(tx, to, at)).collect();
         maker.write_backlog(waiting).await.unwrap();
         let made = block(&[&txs[0], &txs[1], &txs[2]], 1);
-        maker.write_block(made.clone(), &Taken::by(public(1), &[])).await.unwrap();
+        maker.write_block(made.clone(), &Taken::none(public(1))).await.unwrap();
 
         let requeue = [0, 1].map(|n| entry(&txs[n], 2, 2_000)).to_vec();
         assert!(other.decide(&made.id, false, requeue).await.unwrap());
