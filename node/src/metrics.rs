@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod database;
 pub mod federation;
+mod scraped;
 pub mod statsd;
 
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! What the database holds back and how long it works.
 
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -10,6 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use super::scraped::{Scraped, set};
 
 /// What waits in the database, and what it was asked.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +41,7 @@ struct Kind {
 
 /// See the module's page.
 pub struct Database {
-    depths: OnceLock<Box<dyn Fn() -> Depths + Send + Sync>>,
+    depths: Scraped<Depths>,
     backlog_transactions: Gauge,
     backlog_bytes: Gauge,
     undecided_blocks: Gauge,
@@ -58,7 +59,7 @@ impl Database {
     /// Registers everything.
     pub fn register(registry: &mut Registry) -> Self {
         let database = Self {
-            depths: OnceLock::new(),
+            depths: Scraped::default(),
             backlog_transactions: Gauge::default(),
             backlog_bytes: Gauge::default(),
             undecided_blocks: Gauge::default(),
@@ -97,14 +98,12 @@ impl Database {
 
     /// Asks here how much waits, each time that somebody scrapes.
     pub fn watch(&self, depths: impl Fn() -> Depths + Send + Sync + 'static) {
-        let _ = self.depths.set(Box::new(depths));
+        self.depths.watch(depths);
     }
 
     /// Brings the gauges up to date.
     pub(super) fn refresh(&self) {
-        let Some(depths) = self.depths.get() else { return };
-        let depths = depths();
-        let set = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let Some(depths) = self.depths.ask() else { return };
         set(&self.backlog_transactions, depths.backlog_transactions);
         set(&self.backlog_bytes, depths.backlog_bytes);
         set(&self.undecided_blocks, depths.undecided_blocks);

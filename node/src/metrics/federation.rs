@@ -1,9 +1,9 @@
 //! Who belongs to the federation as this node sees it, and whether this process works for its node.
 
-use std::sync::OnceLock;
-
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use super::scraped::{Scraped, set};
 
 /// How the federation stands now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +22,7 @@ pub struct State {
 
 /// See the module's page.
 pub struct Federation {
-    state: OnceLock<Box<dyn Fn() -> State + Send + Sync>>,
+    state: Scraped<State>,
     generation: Gauge,
     active: Gauge,
     known: Gauge,
@@ -34,7 +34,7 @@ impl Federation {
     /// Registers everything.
     pub fn register(registry: &mut Registry) -> Self {
         let federation = Self {
-            state: OnceLock::new(),
+            state: Scraped::default(),
             generation: Gauge::default(),
             active: Gauge::default(),
             known: Gauge::default(),
@@ -60,17 +60,16 @@ impl Federation {
 
     /// Asks here how things stand, each time that somebody scrapes.
     pub fn watch(&self, state: impl Fn() -> State + Send + Sync + 'static) {
-        let _ = self.state.set(Box::new(state));
+        self.state.watch(state);
     }
 
     /// Brings the gauges up to date.
     pub(super) fn refresh(&self) {
-        let Some(state) = self.state.get() else { return };
-        let State { generation, active, known, differing, on_duty } = state();
-        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
-        for (gauge, keys) in [(&self.active, active), (&self.known, known), (&self.differing, differing)] {
-            gauge.set(i64::try_from(keys).unwrap_or(i64::MAX));
-        }
-        self.on_duty.set(on_duty.into());
+        let Some(State { generation, active, known, differing, on_duty }) = self.state.ask() else { return };
+        set(&self.generation, generation);
+        set(&self.active, active);
+        set(&self.known, known);
+        set(&self.differing, differing);
+        set(&self.on_duty, on_duty);
     }
 }
