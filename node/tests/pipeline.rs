@@ -271,11 +271,26 @@ async fn a_block_that_is_not_full_waits_for_the_decision_on_the_one_before() {
     let blocks = rig.until_valid(&transactions.iter().collect::<Vec<_>>()).await;
     let sizes: Vec<usize> = blocks.iter().map(|block| block.transactions.len()).collect();
     assert_eq!(sizes, [3], "it waits for more until it is full");
+    rig.stop().await;
+}
 
+/// On one thread, so that the stage has come to its wait when this test goes on.
+#[tokio::test]
+async fn a_block_that_waits_for_a_decision_is_made_when_it_comes() {
+    let mut rig = Rig::new(Rules::Strict).await;
+    rig.tune(|tuning| {
+        tuning.decision_wait = Duration::from_secs(3600);
+        tuning.block_wait = Duration::ZERO;
+    });
+    rig.start();
+    let (decided, before) = (rig.decided(), BlockId::from_bytes([1; 32]));
     decided.expect(before);
-    let last = create(&key(7), 3, 1);
-    rig.chain.submit(last.clone()).await.unwrap();
+    let tx = create(&key(7), 1, 1);
+    rig.chain.submit(tx.clone()).await.unwrap();
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
     decided.tell(&before);
-    rig.until_valid(&[&last]).await;
+    rig.until_valid(&[&tx]).await;
     rig.stop().await;
 }
