@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bigchaindb::store::{BacklogEntry, Rejection, StoredVote, Taken};
+use bigchaindb::store::{BacklogEntry, Position, Rejection, StoredVote, Taken};
 use ledger::block::Block;
 use ledger::ids::{BlockId, PublicKey, TxId};
 use ledger::transaction::Transaction;
@@ -44,6 +44,8 @@ pub struct Database {
     /// By node and block: valid or not.
     pub decisions: BTreeMap<(PublicKey, BlockId), bool>,
     pub rejections: BTreeMap<TxId, Rejection>,
+    /// How far each node has voted on the blocks.
+    pub voted: BTreeMap<PublicKey, Position>,
     pub genesis: Arc<Block>,
     /// Who decides, or did.
     pub nodes: Vec<PublicKey>,
@@ -72,6 +74,7 @@ impl Database {
             votes: BTreeMap::new(),
             decisions: BTreeMap::new(),
             rejections: BTreeMap::new(),
+            voted: BTreeMap::new(),
             genesis,
             members: nodes.clone(),
             nodes,
@@ -243,6 +246,11 @@ impl Database {
     pub fn undecided(&self, node: &PublicKey) -> Vec<(Key, BlockId)> {
         let open = self.blocks.iter().map(|(key, block)| (*key, block.id));
         open.filter(|(_, id)| *id != self.genesis.id && !self.decisions.contains_key(&(*node, *id))).collect()
+    }
+
+    /// Whether a node has voted on a block.
+    pub fn has_voted(&self, node: &PublicKey, block: &BlockId) -> bool {
+        self.votes.values().any(|(voter, vote)| voter == node && vote.block == *block)
     }
 
     /// Blocks that somebody decided invalid.

@@ -2,13 +2,12 @@
 //! order of the writes, read as it is by then; begun again where the stream was cut off, or with all that is open when
 //! the server has forgotten the place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bigchaindb::store::{BacklogEntry, Batch, Position, Result, StoredBlock, StoredVote};
-use bytes::Bytes;
 use ledger::election::BlockStatus;
-use ledger::ids::PublicKey;
+use ledger::ids::{BlockId, PublicKey};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -30,8 +29,8 @@ pub trait Source: Send + Sync + 'static {
     type Item: Send + 'static;
     const COLLECTION: Collection;
 
-    /// What is open for a node.
-    fn open(db: &Database, node: &PublicKey) -> Vec<Key>;
+    /// What is open for a node; `again`: and what else it may have missed since it was somewhere.
+    fn open(db: &Database, node: &PublicKey, again: bool) -> Vec<Key>;
 
     /// A document; the number tells two states of it apart.
     fn fetch(db: &Database, node: &PublicKey, key: &Key) -> Option<(u64, Self::Item)>;
@@ -43,7 +42,7 @@ impl Source for Entries {
     type Item = BacklogEntry;
     const COLLECTION: Collection = Collection::Backlog;
 
-    fn open(db: &Database, _node: &PublicKey) -> Vec<Key> {
+    fn open(db: &Database, _node: &PublicKey, _again: bool) -> Vec<Key> {
         let mut all: Vec<(u64, Key)> = db.backlog.iter().map(|(key, entry)| (entry.assigned_at, *key)).collect();
         all.sort_unstable();
         all.into_iter().map(|(_, key)| key).collect()
@@ -60,8 +59,11 @@ impl Source for Blocks {
     type Item = StoredBlock;
     const COLLECTION: Collection = Collection::Blocks;
 
-    fn open(db: &Database, node: &PublicKey) -> Vec<Key> {
-        db.undecided(node).into_iter().map(|(key, _)| key).collect()
+    fn open(db: &Database, node: &PublicKey, again: bool) -> Vec<Key> {
+        let undecided: BTreeSet<BlockId> = db.undecided(node).into_iter().map(|(_, block)| block).collect();
+        let missed = |id: &BlockId| again && *id != db.genesis.id && !db.has_voted(node, id);
+        let open = db.blocks.iter().filter(|(_, block)| undecided.contains(&block.id) || missed(&block.id));
+        open.map(|(key, _)| *key).collect()
     }
 
     fn fetch(db: &Database, node: &PublicKey, key: &Key) -> Option<(u64, StoredBlock)> {
@@ -81,7 +83,7 @@ impl Source for Votes {
     type Item = StoredVote;
     const COLLECTION: Collection = Collection::Votes;
 
-    fn open(db: &Database, node: &PublicKey) -> Vec<Key> {
+    fn open(db: &Database, node: &PublicKey, _again: bool) -> Vec<Key> {
         let undecided = db.undecided(node);
         let open = |vote: &StoredVote| undecided.iter().any(|(_, block)| *block == vote.block);
         db.votes.iter().filter(|(_, (_, vote))| open(vote)).map(|(key, _)| *key).collect()
@@ -89,6 +91,37 @@ impl Source for Votes {
 
     fn fetch(db: &Database, _node: &PublicKey, key: &Key) -> Option<(u64, StoredVote)> {
         db.votes.get(key).map(|(_, vote)| (0, vote.clone()))
+    }
+}
+
+/// Where a feed stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Writes of the collection that were dealt with; `None`: everything that is open is given first.
+    reached: Option<u64>,
+    /// How often the server had forgotten by then.
+    forgotten: u64,
+    /// No two positions are the same: a process may have been given one by a process before it.
+    given: [u64; 2],
+}
+
+impl Place {
+    /// Before anything was given.
+    pub const BEGINNING: Self = Self { reached: None, forgotten: 0, given: [0; 2] };
+
+    pub fn position(self) -> Position {
+        let reached = self.reached.unwrap_or(u64::MAX);
+        let [process, n] = self.given;
+        Position([reached, self.forgotten, process, n].map(u64::to_be_bytes).concat().into())
+    }
+
+    fn read(position: &Position) -> Self {
+        let number = |n: usize| u64::from_be_bytes(position.0[8 * n..8 * n + 8].try_into().unwrap());
+        Self {
+            reached: Some(number(0)).filter(|reached| *reached != u64::MAX),
+            forgotten: number(1),
+            given: [number(2), number(3)],
+        }
     }
 }
 
@@ -132,11 +165,10 @@ impl<S: Source> Feed<S> {
     }
 
     fn start(&self, after: Option<&Position>) -> Running<S::Item> {
-        // The pipelines keep no place for longer than their process lives, so a place that is not the last one is
-        // never asked for; everything that is open is a good answer to it.
         let (items, received) = mpsc::channel(AHEAD);
-        let mut reader = Reader::<S> { to: self.to.clone(), items, given: BTreeMap::new(), n: 0 };
-        let task = tokio::spawn(async move { reader.run().await });
+        let mut reader = Reader::<S> { to: self.to.clone(), items, given: BTreeMap::new() };
+        let place = after.map(Place::read);
+        let task = tokio::spawn(async move { reader.run(place).await });
         Running { at: after.cloned(), items: received, _task: AbortOnDropHandle::new(task) }
     }
 }
@@ -156,21 +188,21 @@ struct Reader<S: Source> {
     items: mpsc::Sender<(S::Item, Position)>,
     /// States that were given and that the stream may tell of again.
     given: BTreeMap<Key, u64>,
-    /// Items given.
-    n: u64,
 }
 
 impl<S: Source> Reader<S> {
-    async fn run(&mut self) {
-        let mut place = None;
+    async fn run(&mut self, begin: Option<Place>) {
+        let forgotten = begin.is_some_and(|begin| begin.reached.is_some() && begin.forgotten != self.faults().0);
+        let mut place = begin.filter(|_| !forgotten).and_then(|begin| begin.reached).map(|reached| reached as usize);
+        let mut again = begin.is_some();
         loop {
-            match self.read(place).await {
+            match self.read(place, again).await {
                 Stopped::Unread => return,
                 Stopped::Failed(reached) => {
                     place = reached.or(place);
                     tokio::time::sleep(PAUSE).await;
                 }
-                Stopped::Forgotten => place = None,
+                Stopped::Forgotten => (place, again) = (None, true),
             }
         }
     }
@@ -179,17 +211,17 @@ impl<S: Source> Reader<S> {
         self.to.world.look(query)
     }
 
-    async fn read(&mut self, place: Option<usize>) -> Stopped {
+    async fn read(&mut self, place: Option<usize>, again: bool) -> Stopped {
         let (forgotten, interrupted) = self.faults();
         let place = match place {
             Some(place) => place,
             None => {
                 let begin = self.now(|db| db.length(S::COLLECTION));
                 let me = self.to.key;
-                let Ok(open) = self.to.read("what is open", |db| S::open(db, &me)).await else {
+                let Ok(open) = self.to.read("what is open", |db| S::open(db, &me, again)).await else {
                     return Stopped::Failed(None);
                 };
-                if let Err(stop) = self.pass_on(&open, true).await {
+                if let Err(stop) = self.pass_on(&open, None, forgotten).await {
                     return stop;
                 }
                 begin
@@ -222,7 +254,7 @@ impl<S: Source> Reader<S> {
                 return Stopped::Failed(Some(place.saturating_sub(AGAIN)));
             }
             let keys = self.now(|db| db.since(S::COLLECTION, place).to_vec());
-            if let Err(stop) = self.pass_on(&keys, false).await {
+            if let Err(stop) = self.pass_on(&keys, Some(place), forgotten).await {
                 return match stop {
                     Stopped::Failed(None) => Stopped::Failed(Some(place)),
                     stop => stop,
@@ -232,19 +264,19 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Gives documents; `all`: also those that were given before.
-    async fn pass_on(&mut self, keys: &[Key], all: bool) -> std::result::Result<(), Stopped> {
+    /// Gives documents, of the stream from this place on; or those of a scan, also if they were given before.
+    async fn pass_on(&mut self, keys: &[Key], from: Option<usize>, forgotten: u64) -> std::result::Result<(), Stopped> {
         if keys.is_empty() {
             return Ok(());
         }
         let me = self.to.key;
         let fetch = |db: &Database| keys.iter().map(|key| S::fetch(db, &me, key)).collect::<Vec<_>>();
         let found = self.to.read("documents", fetch).await.map_err(|_| Stopped::Failed(None))?;
-        for (key, found) in keys.iter().zip(found) {
+        for (i, (key, found)) in keys.iter().zip(found).enumerate() {
             let Some((state, item)) = found else { continue };
-            if self.given.insert(*key, state) != Some(state) || all {
-                self.n += 1;
-                let position = Position(Bytes::copy_from_slice(&self.n.to_be_bytes()));
+            if self.given.insert(*key, state) != Some(state) || from.is_none() {
+                let reached = from.map(|from| (from + i + 1) as u64);
+                let position = Place { reached, forgotten, given: self.to.unique() }.position();
                 self.items.send((item, position)).await.map_err(|_| Stopped::Unread)?;
             }
         }

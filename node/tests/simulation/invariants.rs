@@ -1,6 +1,6 @@
 //! What must always hold, and what must hold when all is said and done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::ids::{BlockId, OutputRef, PublicKey, TxId};
 
@@ -71,7 +71,7 @@ fn valid_blocks_agree(db: &mut Database) {
 }
 
 /// Why the ledger is not settled yet: every accepted transaction has one verdict everywhere, nothing waits, and all
-/// blocks are decided.
+/// blocks are decided, with the votes of all of their voters who will go on.
 pub fn unsettled(db: &Database) -> Option<String> {
     for id in &db.accepted {
         let valid = db.members.iter().filter(|node| db.is_valid(node, id)).count();
@@ -83,7 +83,16 @@ pub fn unsettled(db: &Database) -> Option<String> {
         return Some(format!("{} still waits", CORPUS.name(&entry.transaction.id())));
     }
     let open = db.members.iter().find_map(|node| db.undecided(node).first().map(|(_, block)| *block));
-    open.map(|block| format!("block {} is undecided", short(&block)))
+    if let Some(block) = open {
+        return Some(format!("block {} is undecided", short(&block)));
+    }
+    let votes: BTreeSet<(PublicKey, BlockId)> = db.votes.values().map(|(node, vote)| (*node, vote.block)).collect();
+    db.members.iter().find_map(|node| {
+        let name = node.to_string();
+        let mut due = db.blocks.values().filter(|block| block.header.voters.contains(&name));
+        let unvoted = due.find(|block| block.id != db.genesis.id && !votes.contains(&(*node, block.id)))?;
+        Some(format!("{name} has not voted on block {}", short(&unvoted.id)))
+    })
 }
 
 /// Of a settled ledger: what was rejected had to be.

@@ -21,7 +21,7 @@ use ledger::vote::Vote;
 use tokio::sync::oneshot;
 
 use crate::database::{Database, Key};
-use crate::feed::{Blocks, Entries, Feed, Votes};
+use crate::feed::{Blocks, Entries, Feed, Place, Votes};
 use crate::world::{About, Fate, World};
 
 /// As in the MongoDB store: on a ledger that Python nodes share, what was reassigned stays so much longer.
@@ -48,6 +48,12 @@ impl Connection {
 
     fn document_key(&self) -> Key {
         self.world.key(self.node, self.process, self.counter.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// What nobody else is given.
+    pub fn unique(&self) -> [u64; 2] {
+        let key = self.document_key();
+        [key.process, key.counter]
     }
 
     /// A process that is dead does nothing more, and hears nothing.
@@ -414,6 +420,25 @@ impl Store for NodeStore {
             votes.filter(|vote| vote.block == *block).cloned().collect::<Vec<_>>()
         };
         self.to.read("votes", |db| blocks.iter().map(|block| votes(db, block)).collect()).await
+    }
+
+    async fn voted_up_to(&self) -> Result<Option<Position>> {
+        let me = self.to.key;
+        let kept = self.to.read("how far it has voted", |db| db.voted.get(&me).cloned()).await?;
+        if kept.is_some() {
+            return Ok(kept);
+        }
+        let beginning = Place::BEGINNING.position();
+        self.keep_voted_up_to(&beginning).await?;
+        Ok(Some(beginning))
+    }
+
+    async fn keep_voted_up_to(&self, position: &Position) -> Result<()> {
+        let (me, position) = (self.to.key, position.clone());
+        self.to
+            .write("keeps how far it has voted", About::Nothing, move |db| db.voted.insert(me, position))
+            .await
+            .map(drop)
     }
 
     async fn last_vote(&self, node: &PublicKey) -> Result<Option<Vote>> {
