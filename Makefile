@@ -14,22 +14,23 @@ export CACHE RUSTFLAGS CARGO_TARGET_DIR
 BIGCHAINDB = $(CARGO_TARGET_DIR)/release/bigchaindb
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-node test test-interop check bench bench-mongodb fuzz crash sim docs generate images cluster-up cluster-down
+.PHONY: help build demo demo-node test test-interop test-mongod check bench bench-mongodb fuzz crash soak sim docs generate images cluster-up cluster-down
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Caches and builds: $(CACHE)"
 
-build: needs-rust ## build the release binary for this machine's processor
-	@echo "==> Building bigchaindb (release; the first time takes some minutes)"
-	cargo build --release --locked -p bigchaindb
-	@echo "==> Built $(BIGCHAINDB)"
+build: needs-rust ## build the release binaries for this machine's processor
+	@echo "==> Building bigchaindb, bigchaindb-operator, and the demo's stand-in for mongod (release; the first time takes some minutes)"
+	cargo build --release --locked --workspace --bins
+	@echo "==> Built $(BIGCHAINDB) and bigchaindb-operator beside it"
 
-demo: demo-node ## run a node, create and transfer an asset over HTTP
+demo: build ## a node on Kubernetes, here (as root) or where KUBECONFIG says: apply it, transact through its gateway
+	@scripts/demo "$(CARGO_TARGET_DIR)/release"
 
-demo-node: build ## the same
-	@scripts/demo "$(BIGCHAINDB)"
+demo-node: build ## a node without Kubernetes: start it, create and transfer an asset over HTTP
+	@scripts/demo-node "$(BIGCHAINDB)"
 
 test: needs-rust ## run every test (the driver's need Python 3.6, else they are skipped)
 	@scripts/test
@@ -37,6 +38,12 @@ test: needs-rust ## run every test (the driver's need Python 3.6, else they are 
 test-interop: build ## run a node beside nodes of BigchainDB Server 1.0.1, then replace those (needs Python 3.6)
 	@scripts/secantus
 	@tests/interop/run "$(BIGCHAINDB)"
+
+test-mongod: needs-rust ## what the tests expect of a mongod, asked of their stand-in; MONGOD=program asks a real one
+ifndef MONGOD
+	@scripts/secantus
+endif
+	cargo test --workspace --locked --test server
 
 check: needs-rust ## formatting, lints, API docs, licences, generated pages, links
 	@scripts/check
@@ -54,6 +61,9 @@ fuzz: needs-rust ## a million random inputs for each parser, signatures against 
 crash: needs-rust ## cut the store's power at 10,000 points, kill -9 a loaded node 1,000 times: is anything lost?
 	@scripts/crash
 
+soak: build ## the operator's end-to-end test, with ten idle minutes in which the operator must write nothing (as root)
+	@IDLE_SECONDS=600 tests/cluster/operator "$(CARGO_TARGET_DIR)/release"
+
 sim: needs-rust ## SEEDS=100000 schedules of a simulated federation, new ones each time: is any promise broken?
 	@scripts/simulate $(SEEDS)
 
@@ -62,17 +72,16 @@ docs: ## build the book
 	"$(CACHE)/tools/bin/mdbook" build docs --dest-dir "$(CACHE)/book"
 	@echo "==> Open $(CACHE)/book/index.html"
 
-generate: needs-rust ## write the generated pages of docs/reference anew
-	REGENERATE=1 cargo test --locked -p bigchaindb --test reference
+generate: needs-rust ## write the generated pages of docs/reference, and crds/, anew
+	REGENERATE=1 cargo test --workspace --locked --test reference
+	REGENERATE=1 cargo test --workspace --locked --test crds files_are
 
 # Those for a registry run on other processors than this machine's.
 ifdef IMAGE_REGISTRY
-images: RUSTFLAGS =
-images: CARGO_TARGET_DIR = $(CACHE)/target/portable
+demo images: RUSTFLAGS =
+demo images: CARGO_TARGET_DIR = $(CACHE)/target/portable
 endif
-images: needs-rust ## build the container images; with IMAGE_REGISTRY=registry.example.com/team push them there
-	@echo "==> Building bigchaindb (release; the first time takes some minutes)"
-	cargo build --release --locked -p bigchaindb
+images: build ## build the container images; with IMAGE_REGISTRY=registry.example.com/team push them there
 	@k8s/images/build "$(CARGO_TARGET_DIR)/release"
 
 cluster-up: ## start a Kubernetes of two nodes on this machine (as root); unless KUBECONFIG names yours

@@ -46,6 +46,7 @@ const RULES: &[Rule] = &[
     ("environment and clock", environment_and_clock),
     ("purity", purity),
     ("dependencies of the ledger", ledger_dependencies),
+    ("purity of the operator", operator_purity),
     ("reasons", reasons),
     ("nothing left to do", nothing_left_to_do),
     ("no machine's paths", no_machine_paths),
@@ -182,6 +183,38 @@ fn purity(source: &Source) -> Vec<String> {
     touched.map(|name| format!("the ledger crate is pure: no `{name}`")).collect()
 }
 
+const OPERATOR: &str = "operator/src/";
+
+/// What of the operator only computes: from a resource and what was observed to objects, steps and sentences.
+const OPERATOR_PURE: &[&str] = &[
+    "api",
+    "apply/",
+    "authority",
+    "credentials",
+    "desired",
+    "nginx",
+    "pods",
+    "replica_set",
+    "status",
+    "validate",
+    "workloads",
+];
+
+/// What those must not touch, beside [`IMPURE`]: nothing is asked, nothing is done.
+const OPERATOR_IMPURE: &[&str] = &["kube::Client", "kube::client", "mongodb::", "tokio::", "Timestamp::now"];
+
+fn operator_purity(source: &Source) -> Vec<String> {
+    let Some(module) = source.module(OPERATOR) else { return Vec::new() };
+    let code = Code::without_tests(&source.text);
+    let pure = OPERATOR_PURE.iter().any(|name| module.starts_with(name));
+    let touched = IMPURE.iter().chain(OPERATOR_IMPURE).filter(|name| pure && mentions(&code, name));
+    let mut faults: Vec<String> = touched.map(|name| format!("`{module}` only computes: no `{name}`")).collect();
+    if !module.starts_with("mongo_admin") && mentions(&code, "mongodb::") && !pure {
+        faults.push("only mongo_admin talks to a database".to_owned());
+    }
+    faults
+}
+
 /// All that the pure crate may depend on: data formats and arithmetic.
 const LEDGER_DEPENDENCIES: &[&str] = &[
     "base64",
@@ -256,7 +289,7 @@ fn no_machine_paths(source: &Source) -> Vec<String> {
 
 /// Paths in backticks that begin with one of the project's folders must exist.
 fn missing_paths(source: &Source, exists: impl Fn(&str) -> bool) -> Vec<String> {
-    const FOLDERS: &[&str] = &["node/", "docs/", "tests/", "scripts/", ".ci/"];
+    const FOLDERS: &[&str] = &["node/", "operator/", "charts/", "crds/", "k8s/", "docs/", "tests/", "scripts/", ".ci/"];
     if !source.path.ends_with(".md") {
         return Vec::new();
     }
@@ -338,6 +371,8 @@ fn rules_find_what_they_are_for() {
         ("environment and clock", "node/src/chain.rs", "let t = Instant::now();", "let t = clock();"),
         ("environment and clock", "node/src/web.rs", "let t = SystemTime::now();", "let t = Instant::now();"),
         ("purity", "node/ledger/src/json.rs", "use std::fs::File;", "/// Not `std::fs`.\nfn f() {}"),
+        ("purity of the operator", "operator/src/validate.rs", "use kube::Client;", "use kube::ResourceExt;"),
+        ("purity of the operator", "operator/src/membership.rs", "use mongodb::Client;", "use kube::Client;"),
         (
             "dependencies of the ledger",
             "node/ledger/Cargo.toml",
